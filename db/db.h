@@ -1,0 +1,106 @@
+#ifndef HANGUP_DB_DB_H
+#define HANGUP_DB_DB_H
+
+/*
+ * The database as handlers know it: db_read() lends a connection for reading,
+ * db_write() makes a change durable. Everything below honours the token: when
+ * it fires, waiting ends, the statement in flight is interrupted, and the call
+ * returns err_of_token(). What SQL looks like is in stmt.h; nothing of SQLite
+ * is visible from here.
+ */
+#include "service/cancel.h"
+#include "service/error.h"
+
+struct db;
+struct conn;
+
+struct db_config {
+	const char *path;         /* of the database file */
+	const char *vfs;          /* NULL for SQLite's default; tests bring their own */
+	unsigned readers;         /* connections for reading: DB_READERS */
+	unsigned write_queue_max; /* writes waiting; one more is ERR_BUSY: DB_WRITE_QUEUE */
+	unsigned write_batch_max; /* writes that share a commit; 1 = no sharing: DB_WRITE_BATCH */
+	int64_t busy_timeout_ms;  /* for another process's lock, then ERR_BUSY */
+};
+
+/* Defaults for every field but path. */
+struct db_config db_config_default(void);
+
+/* Opens the database and starts the writer thread. The schema must be current:
+ * see migrate.h. Blocks on the disk. */
+enum err db_open(const struct db_config *config, struct db **ret_db);
+
+/* Ends the writer after the writes it has accepted, checkpoints, truncates the
+ * WAL, closes. No connection may be lent out. NULL is a no-op. */
+void db_close(struct db *db);
+
+/* Whether the database answers and its schema is the one this binary was built
+ * for: a trivial read. *ret_reason is a literal when it does not. Blocks as
+ * db_read() does. */
+enum err db_check(struct db *db, struct cancel *token, const char **ret_reason);
+
+/*
+ * Reading.
+ */
+
+/* Lends a connection for reading, bound to token until conn_release(). Waits
+ * for one to become free, and stops waiting when token fires. The caller's
+ * count of token must outlive the loan. Any thread; blocks. */
+enum err db_read(struct db *db, struct cancel *token, struct conn **ret_conn);
+
+/* Gives the connection back and unbinds the token, waiting out an interrupt
+ * that is just being delivered, so that the next borrower never feels it. All
+ * its statements must have been released. NULL is a no-op. */
+void conn_release(struct conn *conn);
+
+static inline void conn_release_at(struct conn **conn)
+{
+	conn_release(*conn);
+}
+#define AUTO_CONN __attribute__((cleanup(conn_release_at))) struct conn
+
+/* Opens one snapshot that all reads see until read_end() or conn_release(). */
+enum err read_begin(struct conn *conn);
+void read_end(struct conn *conn);
+
+/*
+ * Writing. fn runs on the writer's thread, inside a savepoint of a transaction
+ * that it may share with others, and must not block on anything but the
+ * database. When it returns an error its changes are undone, alone. It may run
+ * more than once, each time on an undone database, so it writes its results
+ * only to memory that a second run may overwrite.
+ */
+typedef enum err db_write_fn(struct conn *conn, void *arg);
+
+/* Runs fn and returns once its changes are durable (ERR_OK), or undone (fn's
+ * error, or err_of_token() when token fired before fn began, or the database's).
+ * Once fn has begun it is let finish: it is short, and an interrupt would undo
+ * its neighbours. After the commit has begun its result is the answer,
+ * whatever the token says. Any thread but the writer's; blocks. */
+enum err db_write(struct db *db, struct cancel *token, db_write_fn *fn, void *arg);
+
+/* The same in a transaction of its own, which token interrupts at any moment
+ * up to the commit. For changes of many rows. While it runs, short writes wait:
+ * it gets at most max_ms once it has begun, then ERR_BUSY. */
+enum err db_write_long(struct db *db, struct cancel *token, int64_t max_ms,
+	db_write_fn *fn, void *arg);
+
+/*
+ * Figures for metrics and tests; a moment's view, any thread.
+ */
+struct db_stats {
+	unsigned readers;        /* connections in the pool */
+	unsigned readers_lent;   /* of which in use now */
+	unsigned readers_waited_for; /* callers waiting now */
+	unsigned writes_waiting;
+	uint64_t commits;
+	uint64_t writes_committed;  /* members of those commits */
+	uint64_t writes_undone;     /* failed or cancelled alone */
+	uint64_t batch_size_max;
+	uint64_t commit_ns_total;
+	uint64_t commit_ns_max;
+	int64_t wal_bytes;
+};
+void db_stats(struct db *db, struct db_stats *ret_stats);
+
+#endif
