@@ -7,8 +7,8 @@
  * first cause. What Go calls a context: docs/cancellation.md compares the two
  * point by point.
  *
- * Any thread may call anything here. Only cancel_unhook() and the release of
- * a token's last count block, until a hook that is running has returned;
+ * Any thread may call anything here. Only cancel_unhook(), cancel_detach() and
+ * the release of a last count block, until a hook that is running has returned;
  * cancel_sleep() and cancel_wait() are there to block.
  *
  * Lock order: a token's lock is a leaf; no lock is held while a hook runs. So
@@ -47,9 +47,11 @@ const char *cancel_cause_name(enum cancel_cause cause);
  * of a fired parent is born fired. NULL when out of memory. */
 struct cancel *cancel_create(struct cancel *parent);
 
-/* A new token that keeps nothing of token's cancellation: for work that must
- * outlive it, such as a detached request or a clean-up. Go: WithoutCancel. */
-struct cancel *cancel_create_detached(const struct cancel *token);
+/* Cuts token off from its ancestors: from now on only its own deadline and
+ * cancel_fire() reach it. For work that must outlive who asked for it. Waits out
+ * a firing that is just passing down; false when token has fired by then. Go's
+ * WithoutCancel() makes a new context instead: that is cancel_create(NULL). */
+bool cancel_detach(struct cancel *token);
 
 struct cancel *cancel_ref(struct cancel *token);   /* returns token */
 void cancel_unref(struct cancel *token);           /* NULL is a no-op */

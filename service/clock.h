@@ -6,6 +6,7 @@
  * durations, which are plain integers that wear their unit in their name.
  * Everything here may be called by any thread and never blocks.
  */
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,8 +36,16 @@ static inline instant instant_min(instant a, instant b)
 	return a.ns < b.ns ? a : b;
 }
 
-/* The same instant for pthread_cond_clockwait(CLOCK_MONOTONIC) and friends. */
+/* The same instant for the system's calls. INSTANT_NEVER is 292 years away. */
 struct timespec instant_timespec(instant when);
+
+/* A condition variable whose timed waits take instants: waits with
+ * pthread_cond_timedwait() are measured by CLOCK_MONOTONIC. */
+void clock_cond_init(pthread_cond_t *cond);
+
+/* Waits for cond until when; false when that has passed. Returns early for a
+ * spurious wake-up, as every condition variable does. */
+bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, instant when);
 
 /* Milliseconds since 1970 UTC, for what people and databases read. */
 int64_t wall_ms(void);
