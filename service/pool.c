@@ -18,6 +18,7 @@ struct pool {
 	struct job *last;       /* lock */
 	struct worker *idle;    /* lock: the one that slept least first: its cache is warm */
 	unsigned queued;        /* lock */
+	unsigned woken;         /* lock: workers on their way to a queued job */
 	unsigned running;       /* lock: workers awake and not inside a wait */
 	unsigned waiting;       /* lock: workers inside a wait */
 	uint64_t refused;       /* lock */
@@ -81,11 +82,21 @@ static void wake_one(struct pool *pool)
 		return;
 	pool->idle = worker->next;
 	worker->woken = true;
+	pool->woken++;
 	pool->running++;
 	pthread_cond_signal(&worker->wanted);
 }
 
-/* Whether worker may take the next job; lock held. A worker above the limit
+/* Whether one more job would have to wait beyond the queue's limit; lock held.
+ * A job that a woken worker is coming for does not wait. */
+static bool is_full(const struct pool *pool)
+{
+	bool has_place = pool->idle && pool->running < pool->running_max;
+	unsigned waiting = pool->queued > pool->woken ? pool->queued - pool->woken : 0;
+	return !has_place && waiting >= pool->queue_max;
+}
+
+/* Whether a worker may take the next job; lock held. One above the limit
  * goes to sleep even if there is work: those that run will see to it. */
 static bool has_work(struct pool *pool)
 {
@@ -100,6 +111,7 @@ static void sleep_idle(struct pool *pool, struct worker *worker)
 	pool->idle = worker;
 	while (!worker->woken)
 		pthread_cond_wait(&worker->wanted, &pool->lock);
+	pool->woken--;
 }
 
 static void *work(void *arg)
@@ -183,6 +195,7 @@ static void wake_all_to_stop(struct pool *pool)
 	pool->stopping = true;
 	for (struct worker *worker = pool->idle; worker; worker = worker->next) {
 		worker->woken = true;
+		pool->woken++;
 		pool->running++;
 		pthread_cond_signal(&worker->wanted);
 	}
@@ -210,7 +223,7 @@ enum err pool_submit(struct pool *pool, struct job *job)
 	enum err err = ERR_OK;
 	pthread_mutex_lock(&pool->lock);
 	assert(!job->queued && !pool->stopping);
-	if (pool->queued >= pool->queue_max && !pool->idle) {
+	if (is_full(pool)) {
 		pool->refused++;
 		err = ERR_BUSY;
 	} else {
