@@ -132,9 +132,10 @@ void log_line(enum log_level level, const char *message, const struct log_field 
 enum err log_start(enum log_level level, enum log_format format, int fd);
 
 /* Writes what is in the buffer and ends the thread; log_start() may follow.
- * Level, format and fd stay for the lines written directly from here on. When
- * fd takes nothing for 2 s, gives up: the rest is lost, and nothing can be
- * logged any more. */
+ * Level, format and fd stay for the lines written directly from here on. Waits
+ * for the reader for 2 s at most, so that a stuck one cannot keep a program from
+ * ending: then the thread is left to itself, and until it has got rid of its
+ * lines log_start() is ERR_BUSY. */
 void log_stop(void);
 
 /* Lines dropped since the program started. Any thread. */
