@@ -240,7 +240,7 @@ bool cancel_hook(struct cancel *token, struct cancel_hook *hook, cancel_hook_fn 
 
 bool cancel_unhook(struct cancel *token, struct cancel_hook *hook)
 {
-	if (!hook->fn)
+	if (!token)
 		return false;
 	pthread_mutex_lock(&token->lock);
 	bool waiting = hook->link != NULL;
@@ -249,7 +249,6 @@ bool cancel_unhook(struct cancel *token, struct cancel_hook *hook)
 	while (token->running == hook && !pthread_equal(token->runner, pthread_self()))
 		pthread_cond_wait(&token->changed, &token->lock);
 	pthread_mutex_unlock(&token->lock);
-	hook->fn = NULL;
 	return waiting;
 }
 
