@@ -24,7 +24,8 @@
  *   out the hook and the timer, waiting for a call in progress, before it
  *   frees. If that call took the last count, the release happens inside it, in
  *   its own thread, and does not wait for itself.
- * - Whoever fires holds a count of the token, so it outlives its own firing.
+ * - A firing holds a count of its own, so the token outlives it even when a hook
+ *   releases the last other one.
  */
 struct cancel {
 	_Atomic unsigned counts;
@@ -196,6 +197,7 @@ bool cancel_fire(struct cancel *token, enum cancel_cause cause)
 	pthread_mutex_lock(&token->lock);
 	bool first = atomic_load(&token->cause) == CANCEL_NONE;
 	if (first) {
+		cancel_ref(token); /* a hook may release the caller's */
 		token->fired_at_ns = instant_now().ns;
 		atomic_store_explicit(&token->cause, cause, memory_order_release);
 		signal_fd(token->fd);
@@ -203,6 +205,8 @@ bool cancel_fire(struct cancel *token, enum cancel_cause cause)
 		run_hooks(token, cause);
 	}
 	pthread_mutex_unlock(&token->lock);
+	if (first)
+		cancel_unref(token);
 	return first;
 }
 

@@ -65,8 +65,8 @@ enum cancel_cause cancel_cause(const struct cancel *token);
 
 /* Fires the token and its descendants, and runs their hooks in the calling
  * thread before it returns. False when it had fired before: the first cause
- * stays, and that firing's hooks may still be running. cause is not
- * CANCEL_NONE. */
+ * stays, and that firing's hooks may still be running. The caller holds a count
+ * when it calls; a hook may release it. cause is not CANCEL_NONE. */
 bool cancel_fire(struct cancel *token, enum cancel_cause cause);
 
 /* When it fired; INSTANT_NEVER while it has not. */
