@@ -1,7 +1,8 @@
 #include "service/request.h"
 
 #include <assert.h>
-#include <microhttpd.h>
+#include <stdlib.h>
+#include <strings.h>
 
 #include "service/media.h"
 #include "service/problem.h"
@@ -15,43 +16,47 @@ struct span request_param(const struct request *req, const char *name)
 	return (struct span){ 0 };
 }
 
-struct query_search {
-	const char *name;
-	struct span value;
-	unsigned found;
-};
-
-static enum MHD_Result look_at_query(void *arg, enum MHD_ValueKind kind, const char *key,
-	size_t key_len, const char *value, size_t value_len)
+static const struct request_field *find_field(const struct request *req,
+	enum request_field_kind kind, const char *name, unsigned *ret_found)
 {
-	struct query_search *search = arg;
-	(void)kind;
-	if (span_is((struct span){ key, key_len }, search->name)) {
-		search->value = value ? (struct span){ value, value_len } : SPAN_LITERAL("");
-		search->found++;
+	const struct request_field *first = NULL;
+	*ret_found = 0;
+	for (unsigned i = 0; i < req->fields_count; i++) {
+		const struct request_field *field = &req->fields[i];
+		/* Names of header fields know no case, those of parameters do. */
+		if (field->kind != kind
+			|| (kind == REQUEST_HEADER ? strcasecmp : strcmp)(field->name.data, name))
+			continue;
+		first = first ? first : field;
+		(*ret_found)++;
 	}
-	return MHD_YES;
+	return first;
 }
 
 enum err request_query(const struct request *req, const char *name, struct span *ret)
 {
-	struct query_search search = { .name = name };
-	MHD_get_connection_values_n(req->connection, MHD_GET_ARGUMENT_KIND, look_at_query,
-		&search);
-	if (search.found > 1)
+	unsigned found;
+	const struct request_field *field = find_field(req, REQUEST_QUERY, name, &found);
+	if (found > 1)
 		return ERR_BAD_REQUEST;
-	if (search.value.len > 0 && memchr(search.value.data, '\0', search.value.len))
+	if (field && memchr(field->value.data, '\0', field->value.len))
 		return ERR_BAD_REQUEST;
-	*ret = search.value;
+	*ret = field ? field->value : (struct span){ 0 };
 	return ERR_OK;
 }
 
 struct span request_header(const struct request *req, const char *name)
 {
-	struct span value = { 0 };
-	MHD_lookup_connection_value_n(req->connection, MHD_HEADER_KIND, name, strlen(name),
-		&value.data, &value.len);
-	return value;
+	unsigned found;
+	const struct request_field *field = find_field(req, REQUEST_HEADER, name, &found);
+	return field ? field->value : (struct span){ 0 };
+}
+
+unsigned request_header_count(const struct request *req, const char *name)
+{
+	unsigned found;
+	find_field(req, REQUEST_HEADER, name, &found);
+	return found;
 }
 
 int request_accepts(const struct request *req, const char *type)
@@ -110,4 +115,44 @@ enum err json_parse(struct span text, struct response *res, json_t **ret_json)
 enum err request_json(const struct request *req, struct response *res, json_t **ret_json)
 {
 	return json_parse(req->body, res, ret_json);
+}
+
+enum err request_reserve(struct request *req, unsigned count, size_t text_size)
+{
+	/* Each kept text gets a NUL; a field keeps two. */
+	enum { OTHER_TEXTS = 4 };
+	req->text_size = text_size + 2 * (size_t)count + OTHER_TEXTS;
+	req->fields_max = count;
+	req->fields = calloc(count ? count : 1, sizeof *req->fields);
+	req->text = malloc(req->text_size);
+	return req->fields && req->text ? ERR_OK : ERR_NOMEM;
+}
+
+const char *request_keep(struct request *req, struct span text)
+{
+	assert(req->text_used + text.len < req->text_size);
+	char *kept = req->text + req->text_used;
+	if (text.len > 0)
+		memcpy(kept, text.data, text.len);
+	kept[text.len] = '\0';
+	req->text_used += text.len + 1;
+	return kept;
+}
+
+void request_add_field(struct request *req, enum request_field_kind kind,
+	struct span name, struct span value)
+{
+	assert(req->fields_count < req->fields_max);
+	req->fields[req->fields_count++] = (struct request_field){
+		.kind = kind,
+		.name = { request_keep(req, name), name.len },
+		.value = { request_keep(req, value), value.len },
+	};
+}
+
+void request_finish(struct request *req)
+{
+	free(req->fields);
+	free(req->text);
+	*req = (struct request){ 0 };
 }

@@ -2,7 +2,8 @@
 #define HANGUP_SERVICE_REQUEST_H
 
 /*
- * A request as its handler sees it. It belongs to the thread that runs the
+ * A request as its handler sees it: a copy of its own, so that nothing of it
+ * goes away when the connection does. It belongs to the thread that runs the
  * handler, until the handler returns; so does every span it hands out.
  */
 #include <jansson.h>
@@ -11,6 +12,15 @@
 #include "service/router.h"
 
 enum { REQUEST_ID_SIZE = 129, TRACE_ID_SIZE = 33 };
+
+enum request_field_kind { REQUEST_HEADER, REQUEST_QUERY };
+
+/* A header field or a query parameter; texts live in request::text. */
+struct request_field {
+	enum request_field_kind kind;
+	struct span name;
+	struct span value;
+};
 
 struct request {
 	struct cancel *cancel; /* fires when nobody wants the answer any more */
@@ -24,9 +34,14 @@ struct request {
 	char id[REQUEST_ID_SIZE];     /* X-Request-Id, the client's or made here */
 	char trace_id[TRACE_ID_SIZE]; /* of traceparent; empty without one */
 
-	/* The server's own. */
+	/* For the functions below and the server. */
 	struct route_match match;
-	struct MHD_Connection *connection;
+	struct request_field *fields; /* owned */
+	unsigned fields_count;
+	unsigned fields_max;
+	char *text;                   /* owned: what fields, method and path point into */
+	size_t text_used;
+	size_t text_size;
 };
 
 /* The value of {name} in the route's path. The route must have it. */
@@ -54,5 +69,22 @@ enum err json_parse(struct span text, struct response *res, json_t **ret_json);
 enum err request_json(const struct request *req, struct response *res, json_t **ret_json);
 
 enum { JSON_DEPTH_MAX = 32 };
+
+/*
+ * Making one: the server's, before the handler runs.
+ */
+
+/* Makes room for count fields and text_size bytes of their names and values. */
+enum err request_reserve(struct request *req, unsigned count, size_t text_size);
+
+/* Copies a text, NUL-terminated, or a field into the room made. */
+const char *request_keep(struct request *req, struct span text);
+void request_add_field(struct request *req, enum request_field_kind kind,
+	struct span name, struct span value);
+
+/* How often a header field of that name is there. */
+unsigned request_header_count(const struct request *req, const char *name);
+
+void request_finish(struct request *req); /* safe on a zeroed one */
 
 #endif
