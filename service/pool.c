@@ -18,7 +18,7 @@ struct pool {
 	struct job *last;       /* lock */
 	struct worker *idle;    /* lock: the one that slept least first: its cache is warm */
 	unsigned queued;        /* lock */
-	unsigned woken;         /* lock: workers on their way to a queued job */
+	unsigned woken;         /* lock: workers on their way to look for a job */
 	unsigned running;       /* lock: workers awake and not inside a wait */
 	unsigned waiting;       /* lock: workers inside a wait */
 	uint64_t refused;       /* lock */
@@ -73,12 +73,14 @@ static void take_out(struct pool *pool, struct job *job)
 	pool->queued--;
 }
 
-/* Wakes a worker if there is work for one more; lock held. The woken one counts
- * as running from here on, so that a burst of submits does not wake them all. */
+/* Wakes a worker if there is a job that none is coming for; lock held. The woken
+ * one counts as running from here on. If by the time it arrives others have come
+ * back from a wait and it is one too many, it sleeps again, and the next of them
+ * to end or to wait sees to the job. */
 static void wake_one(struct pool *pool)
 {
 	struct worker *worker = pool->idle;
-	if (!worker || !pool->first || pool->running >= pool->running_max)
+	if (!worker || pool->queued <= pool->woken || pool->running >= pool->running_max)
 		return;
 	pool->idle = worker->next;
 	worker->woken = true;
@@ -92,8 +94,7 @@ static void wake_one(struct pool *pool)
 static bool is_full(const struct pool *pool)
 {
 	bool has_place = pool->idle && pool->running < pool->running_max;
-	unsigned waiting = pool->queued > pool->woken ? pool->queued - pool->woken : 0;
-	return !has_place && waiting >= pool->queue_max;
+	return !has_place && pool->queued >= (uint64_t)pool->queue_max + pool->woken;
 }
 
 /* Whether a worker may take the next job; lock held. One above the limit
