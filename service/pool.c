@@ -104,12 +104,15 @@ static bool has_work(struct pool *pool)
 	return pool->first && pool->running <= pool->running_max;
 }
 
-static void sleep_idle(struct pool *pool, struct worker *worker)
+static void put_idle(struct pool *pool, struct worker *worker)
 {
-	pool->running--;
 	worker->woken = false;
 	worker->next = pool->idle;
 	pool->idle = worker;
+}
+
+static void sleep_until_woken(struct pool *pool, struct worker *worker)
+{
 	while (!worker->woken)
 		pthread_cond_wait(&worker->wanted, &pool->lock);
 	pool->woken--;
@@ -120,6 +123,7 @@ static void *work(void *arg)
 	struct worker *worker = arg;
 	struct pool *pool = own_pool = worker->pool;
 	pthread_mutex_lock(&pool->lock);
+	sleep_until_woken(pool, worker);
 	for (;;) {
 		if (has_work(pool)) {
 			struct job *job = take_first(pool);
@@ -130,7 +134,9 @@ static void *work(void *arg)
 		} else if (pool->stopping && !pool->first) {
 			break;
 		} else {
-			sleep_idle(pool, worker);
+			pool->running--;
+			put_idle(pool, worker);
+			sleep_until_woken(pool, worker);
 		}
 	}
 	pool->running--;
@@ -138,6 +144,8 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* The worker is idle from the start, not only once its thread has been scheduled:
+ * a new lane has all its places. */
 static enum err start_worker(struct pool *pool, struct worker *worker, const char *name)
 {
 	/* Handlers keep little on the stack; many threads mostly wait. */
@@ -154,6 +162,9 @@ static enum err start_worker(struct pool *pool, struct worker *worker, const cha
 		return ERR_IO;
 	}
 	pthread_setname_np(worker->thread, name);
+	pthread_mutex_lock(&pool->lock);
+	put_idle(pool, worker);
+	pthread_mutex_unlock(&pool->lock);
 	return ERR_OK;
 }
 
@@ -161,9 +172,6 @@ static enum err start_workers(struct pool *pool, const struct pool_config *confi
 {
 	while (pool->started < config->threads) {
 		struct worker *worker = &pool->workers[pool->started];
-		pthread_mutex_lock(&pool->lock);
-		pool->running++; /* until it first sleeps */
-		pthread_mutex_unlock(&pool->lock);
 		enum err err = start_worker(pool, worker, config->name);
 		if (err != ERR_OK)
 			return err;
