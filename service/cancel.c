@@ -24,7 +24,8 @@
  *   out the hook and the timer, waiting for a call in progress, before it
  *   frees. If that call took the last count, the release happens inside it, in
  *   its own thread, and does not wait for itself.
- * - Whoever fires holds a count of the token, so it outlives its own firing.
+ * - A firing holds a count of its own, so the token outlives it even when a hook
+ *   releases the last other one.
  */
 struct cancel {
 	_Atomic unsigned counts;
@@ -196,6 +197,7 @@ bool cancel_fire(struct cancel *token, enum cancel_cause cause)
 	pthread_mutex_lock(&token->lock);
 	bool first = atomic_load(&token->cause) == CANCEL_NONE;
 	if (first) {
+		cancel_ref(token); /* a hook may release the caller's */
 		token->fired_at_ns = instant_now().ns;
 		atomic_store_explicit(&token->cause, cause, memory_order_release);
 		signal_fd(token->fd);
@@ -203,6 +205,8 @@ bool cancel_fire(struct cancel *token, enum cancel_cause cause)
 		run_hooks(token, cause);
 	}
 	pthread_mutex_unlock(&token->lock);
+	if (first)
+		cancel_unref(token);
 	return first;
 }
 
@@ -240,7 +244,7 @@ bool cancel_hook(struct cancel *token, struct cancel_hook *hook, cancel_hook_fn 
 
 bool cancel_unhook(struct cancel *token, struct cancel_hook *hook)
 {
-	if (!hook->fn)
+	if (!token)
 		return false;
 	pthread_mutex_lock(&token->lock);
 	bool waiting = hook->link != NULL;
@@ -249,7 +253,6 @@ bool cancel_unhook(struct cancel *token, struct cancel_hook *hook)
 	while (token->running == hook && !pthread_equal(token->runner, pthread_self()))
 		pthread_cond_wait(&token->changed, &token->lock);
 	pthread_mutex_unlock(&token->lock);
-	hook->fn = NULL;
 	return waiting;
 }
 

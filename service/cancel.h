@@ -65,8 +65,8 @@ enum cancel_cause cancel_cause(const struct cancel *token);
 
 /* Fires the token and its descendants, and runs their hooks in the calling
  * thread before it returns. False when it had fired before: the first cause
- * stays, and that firing's hooks may still be running. cause is not
- * CANCEL_NONE. */
+ * stays, and that firing's hooks may still be running. The caller holds a count
+ * when it calls; a hook may release it. cause is not CANCEL_NONE. */
 bool cancel_fire(struct cancel *token, enum cancel_cause cause);
 
 /* When it fired; INSTANT_NEVER while it has not. */
@@ -107,7 +107,9 @@ bool cancel_hook(struct cancel *token, struct cancel_hook *hook, cancel_hook_fn 
 
 /* When this returns, the hook is not running and never will, except when the
  * hook itself is the caller: then it returns at once. The caller must hold a
- * count of token. True when the hook had not run. A zeroed hook is a no-op. */
+ * count of token, and comes after cancel_hook() has returned or from inside the
+ * hook. Any number of threads may unhook the same hook. True when the hook had
+ * not run. A zeroed hook and a NULL token are no-ops. */
 bool cancel_unhook(struct cancel *token, struct cancel_hook *hook);
 
 /*

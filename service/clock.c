@@ -18,8 +18,8 @@ instant instant_add_ms(instant when, int64_t ms)
 	instant sum;
 	if (__builtin_mul_overflow(ms, (int64_t)NS_PER_MS, &ns)
 		|| __builtin_add_overflow(when.ns, ns, &sum.ns))
-		return INSTANT_NEVER;
-	return sum;
+		return ms < 0 ? (instant){ 0 } : INSTANT_NEVER;
+	return sum.ns < 0 ? (instant){ 0 } : sum;
 }
 
 int64_t instant_diff_ns(instant a, instant b)
@@ -59,9 +59,10 @@ int64_t wall_ms(void)
 
 void rfc3339_format(int64_t ms, char ret[static RFC3339_SIZE])
 {
-	time_t seconds = ms / MS_PER_S;
+	int64_t fraction = (ms % MS_PER_S + MS_PER_S) % MS_PER_S; /* before 1970 too */
+	time_t seconds = (ms - fraction) / MS_PER_S;
 	struct tm utc;
 	gmtime_r(&seconds, &utc);
 	size_t len = strftime(ret, RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(ret + len, RFC3339_SIZE - len, ".%03dZ", (int)(ms % MS_PER_S));
+	snprintf(ret + len, RFC3339_SIZE - len, ".%03dZ", (int)fraction);
 }

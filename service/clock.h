@@ -13,14 +13,14 @@
 #include <time.h>
 
 typedef struct {
-	int64_t ns; /* CLOCK_MONOTONIC */
+	int64_t ns; /* CLOCK_MONOTONIC; never negative */
 } instant;
 
 #define INSTANT_NEVER ((instant){ INT64_MAX })
 
 instant instant_now(void);
 
-/* when + ms, saturating at INSTANT_NEVER. */
+/* when + ms, saturating at INSTANT_NEVER and at 0, which is long past. */
 instant instant_add_ms(instant when, int64_t ms);
 
 /* Nanoseconds from a to b: negative when b is earlier. */
@@ -52,7 +52,8 @@ int64_t wall_ms(void);
 
 #define RFC3339_SIZE sizeof "2026-11-23T06:07:08.123Z"
 
-/* Writes ms as RFC 3339 with milliseconds, UTC, NUL-terminated. */
+/* Writes ms as RFC 3339 with milliseconds, UTC, NUL-terminated. For the years
+ * 0 to 9999, which is what the format can say. */
 void rfc3339_format(int64_t ms, char ret[static RFC3339_SIZE]);
 
 #endif

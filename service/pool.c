@@ -18,7 +18,7 @@ struct pool {
 	struct job *last;       /* lock */
 	struct worker *idle;    /* lock: the one that slept least first: its cache is warm */
 	unsigned queued;        /* lock */
-	unsigned woken;         /* lock: workers on their way to a queued job */
+	unsigned woken;         /* lock: workers on their way to look for a job */
 	unsigned running;       /* lock: workers awake and not inside a wait */
 	unsigned waiting;       /* lock: workers inside a wait */
 	uint64_t refused;       /* lock */
@@ -73,12 +73,14 @@ static void take_out(struct pool *pool, struct job *job)
 	pool->queued--;
 }
 
-/* Wakes a worker if there is work for one more; lock held. The woken one counts
- * as running from here on, so that a burst of submits does not wake them all. */
+/* Wakes a worker if there is a job that none is coming for; lock held. The woken
+ * one counts as running from here on. If by the time it arrives others have come
+ * back from a wait and it is one too many, it sleeps again, and the next of them
+ * to end or to wait sees to the job. */
 static void wake_one(struct pool *pool)
 {
 	struct worker *worker = pool->idle;
-	if (!worker || !pool->first || pool->running >= pool->running_max)
+	if (!worker || pool->queued <= pool->woken || pool->running >= pool->running_max)
 		return;
 	pool->idle = worker->next;
 	worker->woken = true;
@@ -92,8 +94,7 @@ static void wake_one(struct pool *pool)
 static bool is_full(const struct pool *pool)
 {
 	bool has_place = pool->idle && pool->running < pool->running_max;
-	unsigned waiting = pool->queued > pool->woken ? pool->queued - pool->woken : 0;
-	return !has_place && waiting >= pool->queue_max;
+	return !has_place && pool->queued >= (uint64_t)pool->queue_max + pool->woken;
 }
 
 /* Whether a worker may take the next job; lock held. One above the limit
@@ -103,12 +104,15 @@ static bool has_work(struct pool *pool)
 	return pool->first && pool->running <= pool->running_max;
 }
 
-static void sleep_idle(struct pool *pool, struct worker *worker)
+static void put_idle(struct pool *pool, struct worker *worker)
 {
-	pool->running--;
 	worker->woken = false;
 	worker->next = pool->idle;
 	pool->idle = worker;
+}
+
+static void sleep_until_woken(struct pool *pool, struct worker *worker)
+{
 	while (!worker->woken)
 		pthread_cond_wait(&worker->wanted, &pool->lock);
 	pool->woken--;
@@ -119,6 +123,7 @@ static void *work(void *arg)
 	struct worker *worker = arg;
 	struct pool *pool = own_pool = worker->pool;
 	pthread_mutex_lock(&pool->lock);
+	sleep_until_woken(pool, worker);
 	for (;;) {
 		if (has_work(pool)) {
 			struct job *job = take_first(pool);
@@ -129,7 +134,9 @@ static void *work(void *arg)
 		} else if (pool->stopping && !pool->first) {
 			break;
 		} else {
-			sleep_idle(pool, worker);
+			pool->running--;
+			put_idle(pool, worker);
+			sleep_until_woken(pool, worker);
 		}
 	}
 	pool->running--;
@@ -137,6 +144,8 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* The worker is idle from the start, not only once its thread has been scheduled:
+ * a new lane has all its places. */
 static enum err start_worker(struct pool *pool, struct worker *worker, const char *name)
 {
 	/* Handlers keep little on the stack; many threads mostly wait. */
@@ -153,6 +162,9 @@ static enum err start_worker(struct pool *pool, struct worker *worker, const cha
 		return ERR_IO;
 	}
 	pthread_setname_np(worker->thread, name);
+	pthread_mutex_lock(&pool->lock);
+	put_idle(pool, worker);
+	pthread_mutex_unlock(&pool->lock);
 	return ERR_OK;
 }
 
@@ -160,9 +172,6 @@ static enum err start_workers(struct pool *pool, const struct pool_config *confi
 {
 	while (pool->started < config->threads) {
 		struct worker *worker = &pool->workers[pool->started];
-		pthread_mutex_lock(&pool->lock);
-		pool->running++; /* until it first sleeps */
-		pthread_mutex_unlock(&pool->lock);
 		enum err err = start_worker(pool, worker, config->name);
 		if (err != ERR_OK)
 			return err;

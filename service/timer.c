@@ -131,12 +131,18 @@ void timer_add(struct timers *timers, struct timer *timer, instant when, timer_f
 
 bool timer_remove(struct timers *timers, struct timer *timer)
 {
+	bool removed = false;
 	pthread_mutex_lock(&timers->lock);
-	bool removed = timer->queued;
-	if (removed)
-		heap_remove(timers, timer);
-	while (timers->running == timer && !pthread_equal(timers->runner, pthread_self()))
+	for (;;) {
+		if (timer->queued) {
+			heap_remove(timers, timer);
+			removed = true;
+		}
+		if (timers->running != timer || pthread_equal(timers->runner, pthread_self()))
+			break;
+		/* Looked at again afterwards: the function may add its timer anew. */
 		pthread_cond_wait(&timers->returned, &timers->lock);
+	}
 	pthread_mutex_unlock(&timers->lock);
 	return removed;
 }

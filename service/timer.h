@@ -19,7 +19,8 @@ struct timers;
 typedef void timer_fn(void *arg);
 
 /* One timer. The owner provides the memory, zeroed before its first use, and
- * keeps it until timer_remove() has returned or the function has begun. */
+ * keeps it until timer_remove() has returned or the function has begun; the
+ * function may free it when no other thread can be removing it. */
 struct timer {
 	instant when;         /* set while it is in a set */
 	timer_fn *fn;         /* runs in the driving thread, once; must not block */
@@ -36,13 +37,14 @@ struct timer {
 struct timers *timers_create(void (*wake)(void *arg), void *arg);
 void timers_destroy(struct timers *timers); /* must be empty; NULL is a no-op */
 
-/* Starts timer, which must not be in a set. Any thread; never blocks. */
+/* Starts timer, which must not be in a set. Any thread; never blocks. A function
+ * may add its own timer again. */
 void timer_add(struct timers *timers, struct timer *timer, instant when, timer_fn *fn,
 	void *arg);
 
 /* Takes timer out. When this returns, its function is not running and never
- * will, except when the function itself is the caller. True when the timer was
- * taken out before it ran. Any thread; blocks only while the function runs. */
+ * will, except when the function itself is the caller. True when a run that was
+ * still to come has been prevented. Any thread; blocks only while the function runs. */
 bool timer_remove(struct timers *timers, struct timer *timer);
 
 /* Runs what is due at now, in order. Driving thread only. */

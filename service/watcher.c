@@ -248,6 +248,16 @@ static enum err take_slot(struct watcher *watcher, int fd, watch_fn *fn, void *a
 	return ERR_OK;
 }
 
+/* From here on no event finds the slot, and once a call has ended another watch
+ * may have it; lock held, given back while waiting. */
+static void give_back(struct watcher *watcher, uint32_t index)
+{
+	watcher->slots[index].generation++;
+	while (watcher->calling == index)
+		pthread_cond_wait(&watcher->returned, &watcher->lock);
+	put_free(watcher, index);
+}
+
 enum err watcher_add(struct watcher *watcher, int fd, watch_fn *fn, void *arg,
 	watch *ret_watch)
 {
@@ -263,7 +273,10 @@ enum err watcher_add(struct watcher *watcher, int fd, watch_fn *fn, void *arg,
 	};
 	if (epoll_ctl(watcher->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
 		err = errno == ENOMEM || errno == ENOSPC ? ERR_NOMEM : ERR_IO;
-		watcher_remove(watcher, watched);
+		/* Not watcher_remove(): on EEXIST it would end the other watch of fd. */
+		pthread_mutex_lock(&watcher->lock);
+		give_back(watcher, watched.slot);
+		pthread_mutex_unlock(&watcher->lock);
 		return err;
 	}
 	*ret_watch = watched;
@@ -278,9 +291,6 @@ void watcher_remove(struct watcher *watcher, watch watched)
 	struct slot *slot = find(watcher, watched);
 	assert(slot && !pthread_equal(watcher->thread, pthread_self()));
 	epoll_ctl(watcher->epoll_fd, EPOLL_CTL_DEL, slot->fd, NULL);
-	slot->generation++; /* from here on no event finds it */
-	while (watcher->calling == watched.slot)
-		pthread_cond_wait(&watcher->returned, &watcher->lock);
-	put_free(watcher, watched.slot); /* from here on another may have it */
+	give_back(watcher, watched.slot);
 	pthread_mutex_unlock(&watcher->lock);
 }

@@ -40,8 +40,9 @@ void watcher_destroy(struct watcher *watcher);
 /* The timers that this thread drives: they run within 5 ms of their instant. */
 struct timers *watcher_timers(struct watcher *watcher);
 
-/* Starts to watch fd. What happened before the call is reported as well. ERR_NOMEM
- * or ERR_IO. Any thread; does not block. */
+/* Starts to watch fd, which must not be watched already. What happened before the
+ * call is reported as well; fn may run before ret_watch is written. ERR_NOMEM or
+ * ERR_IO: then fn never runs. Any thread; does not block. */
 enum err watcher_add(struct watcher *watcher, int fd, watch_fn *fn, void *arg,
 	watch *ret_watch);
 
