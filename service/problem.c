@@ -63,12 +63,30 @@ static const struct problem_kind kinds[ERR_COUNT] = {
 		"The service failed to answer. This is its own fault.", false },
 };
 
+/* A detail may quote what the client sent, and may have been cut inside of a
+ * character; JSON is UTF-8. */
+static void replace_non_ascii(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text > 0x7e)
+			*text = '?';
+}
+
+static bool is_utf8(const char *text)
+{
+	json_t *string = json_string(text);
+	json_decref(string);
+	return string != NULL;
+}
+
 enum err problem(struct response *res, enum err err, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
 	vsnprintf(res->detail, sizeof res->detail, format, args);
 	va_end(args);
+	if (!is_utf8(res->detail))
+		replace_non_ascii(res->detail);
 	return err;
 }
 
