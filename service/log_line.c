@@ -12,7 +12,6 @@ enum {
 
 /* The line as far as it has been written. */
 struct line {
-	char *start;
 	char *at;
 	char *end; /* TAIL_BYTES before the end of the memory */
 	bool cut;  /* something did not fit: nothing more is added */
@@ -312,7 +311,7 @@ static void begin_json(struct line *line, int64_t now_ms, enum log_level level,
 }
 
 static void begin_text(struct line *line, int64_t now_ms, enum log_level level,
-	const char *message)
+	const char *message, bool has_fields)
 {
 	put_time(line, now_ms);
 	if (line->style.colour)
@@ -322,7 +321,7 @@ static void begin_text(struct line *line, int64_t now_ms, enum log_level level,
 		put_word(line, "\033[0m");
 	const char *column = line->at + MESSAGE_COLUMNS;
 	put_escaped(line, span_of(message));
-	while (line->at < column)
+	while (has_fields && line->at < column)
 		put_char(line, ' ');
 }
 
@@ -338,11 +337,11 @@ size_t log_line_format(char ret[static LOG_LINE_SIZE], struct log_style style,
 	int64_t now_ms, enum log_level level, const char *message,
 	const struct log_field *fields, size_t count)
 {
-	struct line line = { ret, ret, ret + LOG_LINE_SIZE - TAIL_BYTES, false, style };
+	struct line line = { ret, ret + LOG_LINE_SIZE - TAIL_BYTES, false, style };
 	if (style.format == LOG_FORMAT_JSON)
 		begin_json(&line, now_ms, level, message);
 	else
-		begin_text(&line, now_ms, level, message);
+		begin_text(&line, now_ms, level, message, count > 0);
 	for (size_t i = 0; i < count && !line.cut; i++)
 		put_field(&line, &fields[i]);
 	end(&line);
