@@ -2,8 +2,7 @@
 
 int main(int argc, char **argv)
 {
-	const struct program program = {
-		program_name, commands, commands_count, program_print_versions
-	};
+	const struct program program = { program_name, commands, commands_count,
+		program_print_versions };
 	return program_main(&program, argc, argv, stdout, stderr);
 }

@@ -25,8 +25,9 @@ static void print_help(const struct invocation *run)
 		const struct command *command = &program->commands[i];
 		const char *arguments = command->arguments ? command->arguments : "";
 		int width = fprintf(run->out, "  %s %s", command->name, arguments);
-		fprintf(run->out, "%*s %s%s\n", width < HELP_COLUMN ? HELP_COLUMN - width : 0,
-			"", command->help, i == 0 ? " (the default)" : "");
+		fprintf(run->out, "%*s %s%s\n",
+			width < HELP_COLUMN ? HELP_COLUMN - width : 0, "", command->help,
+			i == 0 ? " (the default)" : "");
 	}
 	fprintf(run->out, "\nOptions:\n  %-*s this text\n  %-*s the version\n",
 		HELP_COLUMN - 2, "--help", HELP_COLUMN - 2, "--version");
@@ -104,13 +105,13 @@ static int run_command(const struct invocation *run, const struct command *comma
 
 static int refuse(const struct invocation *run, const char *what, const char *name)
 {
-	fprintf(run->err, "%s: %s \"%s\"; see %s --help\n", run->program->name, what, name,
-		run->program->name);
+	fprintf(run->err, "%s: %s \"%s\"; see %s --help\n", run->program->name, what,
+		name, run->program->name);
 	return EXIT_USAGE;
 }
 
-int program_main(const struct program *program, int argc, char **argv, FILE *out,
-	FILE *err)
+int program_main(
+	const struct program *program, int argc, char **argv, FILE *out, FILE *err)
 {
 	const struct invocation run = { program, out, err };
 	const char *name = argc > 1 ? argv[1] : program->commands[0].name;
