@@ -74,7 +74,9 @@ static int64_t bytes_sent(const struct exchange *exchange)
 {
 	if (exchange->outgoing)
 		return stream_bytes(exchange->outgoing);
-	return exchange->sent_whole ? (int64_t)exchange->res.body_len : 0;
+	bool has_body = !exchange_is_head(exchange)
+		&& (exchange->sent_whole || exchange->cut_short);
+	return has_body ? (int64_t)exchange->res.body_len : 0;
 }
 
 static void log_begun(const struct exchange *exchange, enum cancel_cause cause)
