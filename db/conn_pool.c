@@ -66,8 +66,8 @@ static void leave_queue(struct conn_pool *pool, struct conn_waiter *waiter)
 }
 
 /* A place that came just as the token fired is kept. */
-static enum err wait_in_queue(struct conn_pool *pool, struct conn_waiter *waiter,
-	struct cancel *token)
+static enum err wait_in_queue(
+	struct conn_pool *pool, struct conn_waiter *waiter, struct cancel *token)
 {
 	struct cancel_waiter on_token;
 	cancel_wait_begin(&on_token, token, &pool->lock, &waiter->changed);
@@ -82,8 +82,8 @@ static enum err wait_in_queue(struct conn_pool *pool, struct conn_waiter *waiter
 	return served ? ERR_OK : err_of_token(token);
 }
 
-static enum err take_place(struct conn_pool *pool, struct cancel *token,
-	struct conn **ret_conn)
+static enum err take_place(
+	struct conn_pool *pool, struct cancel *token, struct conn **ret_conn)
 {
 	struct conn_waiter waiter = { .changed = PTHREAD_COND_INITIALIZER };
 	enum err err = ERR_OK;
@@ -116,8 +116,8 @@ static void give_place(struct conn_pool *pool, struct conn *conn)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-enum err conn_pool_take(struct conn_pool *pool, struct cancel *token,
-	struct conn **ret_conn)
+enum err conn_pool_take(
+	struct conn_pool *pool, struct cancel *token, struct conn **ret_conn)
 {
 	struct conn *conn = NULL;
 	enum err err = err_of_token(token);
