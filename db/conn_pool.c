@@ -47,8 +47,8 @@ void conn_pool_finish(struct conn_pool *pool)
 static bool take_or_queue(struct conn_pool *pool, struct conn_waiter *waiter)
 {
 	pthread_mutex_lock(&pool->lock);
-	waiter->served = pool->lent < pool->max;
-	if (waiter->served) {
+	bool served = pool->lent < pool->max;
+	if (served) {
 		pool->lent++;
 		waiter->conn = pop_idle(pool);
 	} else {
@@ -56,7 +56,7 @@ static bool take_or_queue(struct conn_pool *pool, struct conn_waiter *waiter)
 		TAILQ_INSERT_TAIL(&pool->waiting, waiter, link);
 	}
 	pthread_mutex_unlock(&pool->lock);
-	return waiter->served;
+	return served;
 }
 
 static void leave_queue(struct conn_pool *pool, struct conn_waiter *waiter)
