@@ -19,14 +19,15 @@ struct setting;
 struct kind {
 	bool (*read)(const struct setting *setting, const char *text, void *field);
 	void (*print)(const struct setting *setting, const void *field, FILE *out);
-	void (*print_allowed)(const struct setting *setting, FILE *out); /* "is not ..." */
+	void (*print_allowed)(
+		const struct setting *setting, FILE *out); /* "is not ..." */
 };
 
 struct setting {
 	const char *name;
 	const struct kind *kind;
-	size_t offset;        /* of its field in struct config */
-	const char *fallback; /* the default, or what it depends on */
+	size_t offset;                         /* of its field in struct config */
+	const char *fallback;                  /* the default, or what it depends on */
 	void (*derive)(struct config *config); /* a default that depends; else NULL */
 	int64_t min, max;                      /* numbers */
 	const char *const *words;              /* words; ends with NULL */
@@ -64,7 +65,8 @@ static void print_number(const struct setting *setting, const void *field, FILE 
 
 static void allow_number(const struct setting *setting, FILE *out)
 {
-	fprintf(out, "a whole number from %" PRId64 " to %" PRId64, setting->min, setting->max);
+	fprintf(out, "a whole number from %" PRId64 " to %" PRId64, setting->min,
+		setting->max);
 }
 
 static const struct kind number = { read_number, print_number, allow_number };
@@ -73,8 +75,8 @@ static const struct kind number = { read_number, print_number, allow_number };
  * Words: one of a few.
  */
 
-static_assert(sizeof(enum log_level) == sizeof(unsigned)
-		&& sizeof(enum log_format) == sizeof(unsigned),
+static_assert(sizeof(enum log_level) == sizeof(unsigned) &&
+		sizeof(enum log_format) == sizeof(unsigned),
 	"words are stored as unsigned");
 
 static bool read_word(const struct setting *setting, const char *text, void *field)
@@ -112,9 +114,9 @@ static bool read_address(const struct setting *setting, const char *text, void *
 {
 	(void)setting;
 	struct in6_addr ignored;
-	if (strlen(text) >= CONFIG_ADDR_SIZE
-		|| (inet_pton(AF_INET, text, &ignored) != 1
-			&& inet_pton(AF_INET6, text, &ignored) != 1))
+	if (strlen(text) >= CONFIG_ADDR_SIZE ||
+		(inet_pton(AF_INET, text, &ignored) != 1 &&
+			inet_pton(AF_INET6, text, &ignored) != 1))
 		return false;
 	memcpy(field, text, strlen(text) + 1);
 	return true;
@@ -144,15 +146,16 @@ static const struct span sqlite_scheme = { "sqlite:", sizeof "sqlite:" - 1 };
  * alone. */
 static bool is_path_of_file(const char *path)
 {
-	return path[0] != '\0' && strncmp(path, "//", 2) != 0 && strcmp(path, ":memory:") != 0;
+	return path[0] != '\0' && strncmp(path, "//", 2) != 0 &&
+		strcmp(path, ":memory:") != 0;
 }
 
 static bool read_url(const struct setting *setting, const char *text, void *field)
 {
 	(void)setting;
-	if (strlen(text) >= CONFIG_URL_SIZE
-		|| strncmp(text, sqlite_scheme.data, sqlite_scheme.len) != 0
-		|| !is_path_of_file(text + sqlite_scheme.len))
+	if (strlen(text) >= CONFIG_URL_SIZE ||
+		strncmp(text, sqlite_scheme.data, sqlite_scheme.len) != 0 ||
+		!is_path_of_file(text + sqlite_scheme.len))
 		return false;
 	memcpy(field, text, strlen(text) + 1);
 	return true;
@@ -236,8 +239,10 @@ static void derive_db_readers(struct config *config)
  */
 
 static const char *const level_words[] = {
-	[LOG_LEVEL_DEBUG] = "debug", [LOG_LEVEL_INFO] = "info",
-	[LOG_LEVEL_WARN] = "warn",   [LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_DEBUG] = "debug",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_ERROR] = "error",
 	[LOG_LEVELS] = NULL,
 };
 
@@ -247,21 +252,22 @@ static const char *const format_words[] = {
 	[LOG_FORMATS] = NULL,
 };
 
-#define DAY_MS (24 * 60 * 60 * 1000)
-#define MIB (1 << 20)
-#define TIB ((int64_t)1 << 40)
+#define DAY_MS      (24 * 60 * 60 * 1000)
+#define MIB         (1 << 20)
+#define TIB         ((int64_t)1 << 40)
 #define THREADS_MAX 1024
-#define QUEUE_MAX 1000000
+#define QUEUE_MAX   1000000
 
-#define SETTING(its_name, field, its_kind, its_fallback, its_help) \
-	.name = its_name, .offset = offsetof(struct config, field), .kind = &(its_kind), \
-	.fallback = its_fallback, .help = its_help
+#define SETTING(its_name, field, its_kind, its_fallback, its_help)    \
+	.name = (its_name), .offset = offsetof(struct config, field), \
+	.kind = &(its_kind), .fallback = (its_fallback), .help = (its_help)
 
 /* In the order of struct config; a derived default looks at those above it. */
 static const struct setting settings[] = {
 	{ SETTING("LISTEN_ADDR", listen_addr, address, "127.0.0.1",
 		"address of the public listener") },
-	{ SETTING("PORT", port, number, "8080", "its port; 0 takes a free one and logs it"),
+	{ SETTING("PORT", port, number, "8080",
+		  "its port; 0 takes a free one and logs it"),
 		.min = 0, .max = 65535 },
 	{ SETTING("ADMIN_ADDR", admin_addr, address, "127.0.0.1",
 		"address of the listener for metrics and operators") },
@@ -272,76 +278,76 @@ static const struct setting settings[] = {
 	{ SETTING("LOG_LEVEL", log_level, word, "info", "the least level that is logged"),
 		.words = level_words },
 	{ SETTING("LOG_FORMAT", log_format, word, "text on a terminal, else json",
-		"lines for people or for machines"),
+		  "lines for people or for machines"),
 		.words = format_words, .derive = derive_log_format },
 
 	{ SETTING("REQUEST_TIMEOUT_MS", request_timeout_ms, number, "30000",
-		"ms until a request is answered 504"),
+		  "ms until a request is answered 504"),
 		.min = 1, .max = DAY_MS },
 	{ SETTING("STREAM_TIMEOUT_MS", stream_timeout_ms, number, "0",
-		"the same for imports and exports; 0 for none"),
+		  "the same for imports and exports; 0 for none"),
 		.min = 0, .max = DAY_MS },
 	{ SETTING("STALL_TIMEOUT_MS", stall_timeout_ms, number, "30000",
-		"ms without a byte moving until an import or export is ended"),
+		  "ms without a byte moving until an import or export is ended"),
 		.min = 1, .max = DAY_MS },
 	{ SETTING("DRAIN_TIMEOUT_MS", drain_timeout_ms, number, "10000",
-		"ms that requests get to finish at shutdown"),
+		  "ms that requests get to finish at shutdown"),
 		.min = 0, .max = DAY_MS },
 	{ SETTING("IDLE_TIMEOUT_MS", idle_timeout_ms, number, "60000",
-		"ms until an idle connection is closed; rounded up to seconds"),
+		  "ms until an idle connection is closed; rounded up to seconds"),
 		.min = 1, .max = DAY_MS },
 
 	{ SETTING("MAX_CONNECTIONS", max_connections, number, "10000",
-		"connections at a time"),
+		  "connections at a time"),
 		.min = 1, .max = 1000000 },
 	{ SETTING("MAX_CONNECTIONS_PER_ADDRESS", max_connections_per_address, number, "0",
-		"of which from one client address; 0 for no limit"),
+		  "of which from one client address; 0 for no limit"),
 		.min = 0, .max = 1000000 },
 	{ SETTING("MAX_HEADER_BYTES", max_header_bytes, number, "16384",
-		"bytes of a request's line and headers"),
+		  "bytes of a request's line and headers"),
 		.min = 1024, .max = MIB },
 	{ SETTING("MAX_BODY_BYTES", max_body_bytes, number, "1048576",
-		"bytes of a body, and of one line of an import"),
+		  "bytes of a body, and of one line of an import"),
 		.min = 1, .max = 256 * MIB },
 	{ SETTING("MAX_IMPORT_BYTES", max_import_bytes, number, "1073741824",
-		"bytes of an import"),
+		  "bytes of an import"),
 		.min = 1, .max = TIB },
 
 	{ SETTING("HTTP_THREADS", http_threads, number, "1",
-		"threads that read requests and send answers"),
+		  "threads that read requests and send answers"),
 		.min = 1, .max = 64 },
 	{ SETTING("SHORT_THREADS", short_threads, number, "64",
-		"short requests begun at a time: running or waiting"),
+		  "short requests begun at a time: running or waiting"),
 		.min = 1, .max = THREADS_MAX },
 	{ SETTING("SHORT_RUNNING", short_running, number,
-		"twice the cores, at least 4, at most SHORT_THREADS",
-		"of which may use the processor"),
+		  "twice the cores, at least 4, at most SHORT_THREADS",
+		  "of which may use the processor"),
 		.min = 1, .max = THREADS_MAX, .derive = derive_short_running },
 	{ SETTING("SHORT_QUEUE", short_queue, number, "1024",
-		"short requests that may queue; one more is answered 503"),
+		  "short requests that may queue; one more is answered 503"),
 		.min = 0, .max = QUEUE_MAX },
 	{ SETTING("LONG_THREADS", long_threads, number, "4",
-		"reports, imports and exports begun at a time"),
+		  "reports, imports and exports begun at a time"),
 		.min = 1, .max = THREADS_MAX },
 	{ SETTING("LONG_RUNNING", long_running, number,
-		"the cores, at least 2, at most LONG_THREADS",
-		"of which may use the processor"),
+		  "the cores, at least 2, at most LONG_THREADS",
+		  "of which may use the processor"),
 		.min = 1, .max = THREADS_MAX, .derive = derive_long_running },
 	{ SETTING("LONG_QUEUE", long_queue, number, "16",
-		"long requests that may queue; one more is answered 503"),
+		  "long requests that may queue; one more is answered 503"),
 		.min = 0, .max = QUEUE_MAX },
 
 	{ SETTING("DB_READERS", db_readers, number, "LONG_THREADS + SHORT_RUNNING",
-		"connections for reading; more than LONG_THREADS"),
+		  "connections for reading; more than LONG_THREADS"),
 		.min = 2, .max = 2 * THREADS_MAX, .derive = derive_db_readers },
 	{ SETTING("DB_WRITE_QUEUE", db_write_queue, number, "1024",
-		"writes that may wait; one more is answered 503"),
+		  "writes that may wait; one more is answered 503"),
 		.min = 1, .max = QUEUE_MAX },
 	{ SETTING("DB_WRITE_BATCH", db_write_batch, number, "256",
-		"writes that may share a commit; 1 for no sharing"),
+		  "writes that may share a commit; 1 for no sharing"),
 		.min = 1, .max = QUEUE_MAX },
 	{ SETTING("DB_BUSY_TIMEOUT_MS", db_busy_timeout_ms, number, "5000",
-		"ms to wait while another process locks the database"),
+		  "ms to wait while another process locks the database"),
 		.min = 0, .max = DAY_MS },
 };
 
@@ -352,7 +358,8 @@ static void *field_of(struct config *config, const struct setting *setting)
 	return (char *)config + setting->offset;
 }
 
-static const void *const_field_of(const struct config *config, const struct setting *setting)
+static const void *const_field_of(
+	const struct config *config, const struct setting *setting)
 {
 	return (const char *)config + setting->offset;
 }
@@ -365,7 +372,8 @@ static void set_default(struct config *config, const struct setting *setting)
 {
 	if (setting->derive)
 		setting->derive(config);
-	else if (!setting->kind->read(setting, setting->fallback, field_of(config, setting)))
+	else if (!setting->kind->read(
+			 setting, setting->fallback, field_of(config, setting)))
 		assert(!"every default is allowed");
 }
 
@@ -384,7 +392,8 @@ static void complain(const struct setting *setting, const char *value, FILE *com
 /* False when the environment's value was refused. */
 static bool load(struct config *config, const struct setting *setting, FILE *complaints)
 {
-	const char *value = getenv(setting->name); /* NOLINT(concurrency-mt-unsafe): see .h */
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): the header says when not to. */
+	const char *value = getenv(setting->name);
 	set_default(config, setting);
 	if (!value || !value[0])
 		return true;
@@ -422,15 +431,15 @@ static bool holds(const struct config *config, const struct rule *rule, FILE *co
 	if (smaller < greater || (rule->or_equal && smaller == greater))
 		return true;
 	fprintf(complaints, "%s: %" PRId64 " is not %s %s, which is %" PRId64 ": %s\n",
-		rule->smaller, smaller, rule->or_equal ? "at most" : "less than", rule->greater,
-		greater, rule->why);
+		rule->smaller, smaller, rule->or_equal ? "at most" : "less than",
+		rule->greater, greater, rule->why);
 	return false;
 }
 
 static bool ports_differ(const struct config *config, FILE *complaints)
 {
-	if (config->port == 0 || config->port != config->admin_port
-		|| strcmp(config->listen_addr, config->admin_addr) != 0)
+	if (config->port == 0 || config->port != config->admin_port ||
+		strcmp(config->listen_addr, config->admin_addr) != 0)
 		return true;
 	fprintf(complaints, "ADMIN_PORT: %" PRId64 " is not another port than PORT\n",
 		config->admin_port);

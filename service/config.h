@@ -16,7 +16,7 @@
 #include "service/log.h"
 
 #define CONFIG_ADDR_SIZE sizeof "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"
-#define CONFIG_URL_SIZE 4096
+#define CONFIG_URL_SIZE  4096
 
 struct config {
 	char listen_addr[CONFIG_ADDR_SIZE]; /* IPv4 or IPv6, numeric */

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "service/log.h"
+#include "service/exchange_answer.h"
+#include "service/exchange_log.h"
 #include "service/problem.h"
+#include "service/stream.h"
 
 enum {
 	/* How much of a body that nobody wants is read all the same. Less would cut
@@ -14,12 +16,6 @@ enum {
 	 * the kernel send a reset, which can overtake the answer. */
 	DISCARD_MAX = 4 * 1024 * 1024,
 	BODY_SIZE_AT_FIRST = 4096,
-};
-
-static const char *const state_names[EXCHANGE_STATES] = {
-	[EXCHANGE_READING] = "reading", [EXCHANGE_QUEUED] = "queued",
-	[EXCHANGE_RUNNING] = "running", [EXCHANGE_SENDING] = "sending",
-	[EXCHANGE_DONE] = "done",
 };
 
 #define BIT(state) (1u << (state))
@@ -32,9 +28,9 @@ static const unsigned may_become[EXCHANGE_STATES] = {
 	[EXCHANGE_SENDING] = BIT(EXCHANGE_DONE),
 };
 
-const char *exchange_state_name(enum exchange_state state)
+bool exchange_is_head(const struct exchange *exchange)
 {
-	return state_names[state];
+	return strcmp(exchange->req.method, "HEAD") == 0;
 }
 
 /* Lock held, or one owner left. */
@@ -48,105 +44,17 @@ static void become(struct exchange *exchange, enum exchange_state next)
  * The end: the last owner logs and frees.
  */
 
-/* Which state the token fired in, by the clock: the hooks cannot tell, because
- * the worker may have moved on before the hook of the exchange is run. */
-static enum exchange_state state_at(const struct exchange *exchange, instant when)
-{
-	if (instant_before(when, exchange->queued) && instant_before(when, exchange->running)
-		&& instant_before(when, exchange->stopped))
-		return EXCHANGE_READING;
-	if (instant_before(when, exchange->running) && instant_before(when, exchange->stopped))
-		return EXCHANGE_QUEUED;
-	return instant_before(when, exchange->stopped) ? EXCHANGE_RUNNING : EXCHANGE_SENDING;
-}
-
-/* What ended the request before its time, for the log: a token that fired after
- * all of the answer had left, or while a handler finished all the same, ended
- * nothing. */
-static enum cancel_cause cause_of_end(const struct exchange *exchange)
-{
-	enum cancel_cause cause = cancel_cause(exchange->req.cancel);
-	bool answered = exchange->sent_whole && !err_is_cancelled(exchange->result);
-	return answered ? CANCEL_NONE : cause;
-}
-
-static unsigned logged_status(const struct exchange *exchange, enum cancel_cause cause)
-{
-	if (cause == CANCEL_CLIENT_GONE)
-		return problem_status(ERR_CLIENT_GONE);
-	return exchange->res.status;
-}
-
-/* From a to b, absent when either did not come. */
-static struct log_field span_field(struct log_field field, instant a, instant b)
-{
-	field.number = instant_diff_ns(a, b);
-	if (a.ns == INSTANT_NEVER.ns || b.ns == INSTANT_NEVER.ns)
-		field.kind = LOG_KIND_NONE;
-	return field;
-}
-
-#define LOG_BETWEEN(key, a, b) span_field(LOG_MS(key, 0), (a), (b))
-
-static struct log_field unless_none(struct log_field field, bool present)
-{
-	if (!present)
-		field.kind = LOG_KIND_NONE;
-	return field;
-}
-
-static void log_request(const struct exchange *exchange, enum cancel_cause cause)
-{
-	const struct request *req = &exchange->req;
-	const struct activity *activity = &exchange->activity;
-	bool cut = cause != CANCEL_NONE;
-	instant fired = cut ? cancel_fired_at(req->cancel) : INSTANT_NEVER;
-	enum exchange_state state = state_at(exchange, fired);
-	instant stopped = state == EXCHANGE_SENDING ? exchange->closed : exchange->stopped;
-	instant handed = instant_min(exchange->running, exchange->stopped);
-	int64_t rows = atomic_load(&activity->rows);
-	log_info("request", LOG_STR("id", req->id),
-		unless_none(LOG_NAME("trace", req->trace_id), req->trace_id[0]),
-		LOG_STR("client", exchange->address), LOG_STR("method", req->method),
-		LOG_NAME("route", req->route ? req->route->path : NULL),
-		LOG_STR("path", req->path),
-		LOG_INT("status", logged_status(exchange, cause)),
-		unless_none(LOG_NAME("error", err_name(exchange->result)),
-			exchange->result != ERR_OK),
-		LOG_NAME("cause", cut ? cancel_cause_name(cause) : NULL),
-		LOG_NAME("cancelled_while", cut ? exchange_state_name(state) : NULL),
-		LOG_BETWEEN("stopped_after_ms", fired, stopped),
-		unless_none(LOG_BOOL("committed", true), atomic_load(&activity->committed)),
-		LOG_INT("bytes", exchange->sent_whole ? (int64_t)exchange->res.body_len : 0),
-		unless_none(LOG_INT("rows", rows), rows > 0),
-		LOG_BETWEEN("queued_ms", exchange->queued, handed),
-		unless_none(LOG_MS("db_wait_ms", atomic_load(&activity->db_wait_ns)),
-			atomic_load(&activity->db_wait_ns) > 0),
-		LOG_BETWEEN("run_ms", exchange->running, exchange->stopped),
-		LOG_BETWEEN("send_ms", exchange->stopped, exchange->closed),
-		LOG_BETWEEN("total_ms", exchange->began, exchange->closed));
-}
-
-/* A connection that closed before its request's headers were complete, or that
- * libmicrohttpd refused by itself: it tells only that much. */
-static void log_unbegun(const struct exchange *exchange)
-{
-	log_info("request not begun", LOG_STR("client", exchange->address),
-		LOG_BETWEEN("total_ms", exchange->began, exchange->closed));
-}
-
 static void finish(struct exchange *exchange)
 {
-	enum cancel_cause cause = cause_of_end(exchange);
+	enum cancel_cause cause = exchange_cause(exchange);
 	become(exchange, EXCHANGE_DONE);
-	if (exchange->begun)
-		log_request(exchange, cause);
-	else
-		log_unbegun(exchange);
+	exchange_log(exchange, cause);
 	inflight_remove(exchange->env->inflight, exchange, cause);
 	cancel_unref(exchange->req.cancel);
 	if (exchange->answer)
 		MHD_destroy_response(exchange->answer);
+	stream_destroy(exchange->incoming);
+	stream_destroy(exchange->outgoing);
 	request_finish(&exchange->req);
 	response_finish(&exchange->res);
 	free(exchange->body);
@@ -161,43 +69,71 @@ static void let_go(struct exchange *exchange)
 }
 
 /*
+ * Suspending and resuming.
+ *
+ * Whoever has news for the network thread wakes it; the network thread looks for
+ * news, and suspends if there are none. The news and the look are not under one
+ * lock (a stream has its own), so a wake-up that finds the connection not yet
+ * suspended is kept, and makes the suspension fail: the network thread looks again.
+ */
+static bool suspend(struct exchange *exchange)
+{
+	pthread_mutex_lock(&exchange->lock);
+	bool suspends = !exchange->woken;
+	exchange->woken = false;
+	if (suspends) {
+		exchange->suspended = true;
+		MHD_suspend_connection(exchange->connection);
+	}
+	pthread_mutex_unlock(&exchange->lock);
+	return suspends;
+}
+
+/* Lock held. */
+static void wake_locked(struct exchange *exchange)
+{
+	if (exchange->suspended)
+		MHD_resume_connection(exchange->connection);
+	exchange->woken = !exchange->suspended;
+	exchange->suspended = false;
+}
+
+static void wake(void *arg)
+{
+	struct exchange *exchange = arg;
+	pthread_mutex_lock(&exchange->lock);
+	wake_locked(exchange);
+	pthread_mutex_unlock(&exchange->lock);
+}
+
+/*
  * The answer.
  */
 
-static const char *header_or(const struct response *res, const char *name, const char *other)
+static bool streams(const struct exchange *exchange)
 {
-	for (unsigned i = 0; i < res->headers_count; i++)
-		if (strcmp(res->headers[i].name, name) == 0)
-			return res->headers[i].value;
-	return other;
+	const struct route *route = exchange->req.route;
+	return route && route->answer == ANSWER_STREAMED;
 }
 
-static void add_headers(const struct exchange *exchange, struct MHD_Response *answer)
+/* Gives libmicrohttpd the next piece of a streamed answer. Network thread. */
+static ssize_t read_outgoing(void *arg, uint64_t position, char *buffer, size_t size)
 {
-	const struct response *res = &exchange->res;
-	const char *type = res->body_len > 0 ? "application/json" : NULL;
-	MHD_add_response_header(answer, "X-Request-Id", exchange->req.id);
-	MHD_add_response_header(answer, "X-Content-Type-Options", "nosniff");
-	if (!header_or(res, "Cache-Control", NULL))
-		MHD_add_response_header(answer, "Cache-Control", "no-store");
-	if (type && !header_or(res, "Content-Type", NULL))
-		MHD_add_response_header(answer, "Content-Type", type);
-	for (unsigned i = 0; i < res->headers_count; i++)
-		MHD_add_response_header(answer, res->headers[i].name, res->headers[i].value);
-}
-
-/* Makes libmicrohttpd's response of res, which keeps its body's length only. NULL
- * when out of memory: the connection is then closed without an answer. */
-static struct MHD_Response *make_answer(struct exchange *exchange)
-{
-	struct response *res = &exchange->res;
-	struct MHD_Response *answer = MHD_create_response_from_buffer_with_free_callback(
-		res->body_len, res->body, free);
-	if (!answer)
-		return NULL;
-	res->body = NULL;
-	add_headers(exchange, answer);
-	return answer;
+	struct exchange *exchange = arg;
+	(void)position;
+	for (;;) {
+		bool ended;
+		enum err err;
+		size_t len = stream_take(exchange->outgoing, buffer, size, &ended, &err);
+		if (len > 0)
+			return (ssize_t)len;
+		if (ended)
+			return MHD_CONTENT_READER_END_OF_STREAM;
+		if (err != ERR_OK)
+			return MHD_CONTENT_READER_END_WITH_ERROR;
+		if (suspend(exchange))
+			return 0;
+	}
 }
 
 static void render(struct exchange *exchange, enum err err)
@@ -207,27 +143,17 @@ static void render(struct exchange *exchange, enum err err)
 		problem_render(&exchange->res, err);
 }
 
-/* Writes the answer past libmicrohttpd, which in the middle of a request can only
- * be told to close: its request handler may queue a response when the headers are
- * complete and when the body is, not between (MHD_queue_response, measured with
- * 0.9.75). Lock held. */
-static void send_past(struct exchange *exchange)
+/* Says in the middle of a body how the request ended, if somebody is there to hear
+ * it. Lock held. */
+static void answer_past(struct exchange *exchange)
 {
-	const struct response *res = &exchange->res;
-	char text[4096];
-	int len = snprintf(text, sizeof text,
-		"HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: %s\r\n"
-		"Content-Length: %zu\r\nX-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\n"
-		"Cache-Control: no-store\r\n%s\r\n%.*s",
-		res->status, MHD_get_reason_phrase_for(res->status),
-		header_or(res, "Content-Type", "application/json"), res->body_len,
-		exchange->req.id, header_or(res, "Retry-After", NULL) ? "Retry-After: 1\r\n" : "",
-		(int)res->body_len, res->body ? res->body : "");
-	assert(len > 0);
-	if ((size_t)len < sizeof text)
-		client_send_last(exchange->client, text, (size_t)len);
-	else
+	exchange->cut_short = true;
+	if (!exchange->client)
+		return;
+	if (exchange->result == ERR_CLIENT_GONE)
 		client_cut(exchange->client);
+	else
+		answer_send_past(exchange);
 }
 
 /* Ends a request that is still arriving: with an answer when somebody is there to
@@ -236,28 +162,72 @@ static void cut_short(struct exchange *exchange, enum err err)
 {
 	render(exchange, err);
 	become(exchange, EXCHANGE_SENDING);
-	exchange->stopped = instant_now();
-	exchange->cut_short = true;
-	if (err == ERR_CLIENT_GONE)
-		client_cut(exchange->client);
-	else
-		send_past(exchange);
+	exchange->answered = exchange->stopped = instant_now();
+	answer_past(exchange);
 }
 
-/* The answer is decided: puts it where the network thread finds it, and wakes that
- * if it had gone to sleep. */
+/* The answer is decided: puts it where the network thread finds it, and wakes that.
+ * In the middle of a streamed body there is no way to the client but past it. */
 static void hand_over(struct exchange *exchange)
 {
-	if (exchange->result != ERR_CLIENT_GONE)
-		exchange->answer = make_answer(exchange);
+	pthread_mutex_lock(&exchange->lock);
+	exchange->answered = exchange->stopped = instant_now();
+	become(exchange, EXCHANGE_SENDING);
+	if (exchange->body_arrives)
+		answer_past(exchange);
+	else if (exchange->result == ERR_OK && streams(exchange) && exchange_is_head(exchange))
+		exchange->answer = answer_make_streamed(exchange, read_outgoing);
+	else if (exchange->result != ERR_CLIENT_GONE)
+		exchange->answer = answer_make(exchange);
+	wake_locked(exchange);
+	pthread_mutex_unlock(&exchange->lock);
+}
+
+/* The first piece of a streamed answer: from here on its status is what it is. */
+static enum err begin_streaming(struct exchange *exchange)
+{
+	exchange->outgoing = stream_create(exchange->req.cancel,
+		exchange->env->stall_timeout_ms, wake, exchange);
+	if (!exchange->outgoing)
+		return ERR_NOMEM;
+	struct MHD_Response *answer = answer_make_streamed(exchange, read_outgoing);
+	pthread_mutex_lock(&exchange->lock);
+	exchange->answered = instant_now();
+	exchange->answer = answer;
+	become(exchange, EXCHANGE_SENDING);
+	wake_locked(exchange);
+	pthread_mutex_unlock(&exchange->lock);
+	return answer ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err flush(struct response_sink *sink, struct response *res)
+{
+	struct exchange *exchange =
+		(struct exchange *)((char *)sink - offsetof(struct exchange, sink));
+	enum err err = ERR_OK;
+	if (!exchange_is_head(exchange) && !exchange->outgoing)
+		err = begin_streaming(exchange);
+	if (!exchange_is_head(exchange) && err == ERR_OK)
+		err = stream_write(exchange->outgoing, (struct span){ res->body, res->body_len });
+	atomic_fetch_add(&exchange->activity.bytes, (int64_t)res->body_len);
+	res->body_len = 0;
+	return err;
+}
+
+/* The end of a streamed answer that has begun. One that fails is cut off: the
+ * network thread closes without the chunk that would say it is whole. */
+static void end_streaming(struct exchange *exchange, enum err err)
+{
+	if (err == ERR_OK)
+		err = flush(&exchange->sink, &exchange->res);
+	exchange->result = err;
 	pthread_mutex_lock(&exchange->lock);
 	exchange->stopped = instant_now();
-	become(exchange, EXCHANGE_SENDING);
-	if (exchange->suspended) {
-		exchange->suspended = false;
-		MHD_resume_connection(exchange->connection);
-	}
 	pthread_mutex_unlock(&exchange->lock);
+	if (err == ERR_OK)
+		stream_end(exchange->outgoing);
+	else
+		stream_fail(exchange->outgoing, err);
 }
 
 /*
@@ -270,8 +240,12 @@ static void hand_over(struct exchange *exchange)
 static void end_work(struct exchange *exchange, enum err err)
 {
 	struct inflight *inflight = exchange->env->inflight;
-	render(exchange, err);
-	hand_over(exchange);
+	if (exchange->outgoing) {
+		end_streaming(exchange, err);
+	} else {
+		render(exchange, err);
+		hand_over(exchange);
+	}
 	inflight_work_end(inflight);
 	let_go(exchange);
 }
@@ -283,6 +257,8 @@ static enum err handle(struct exchange *exchange)
 	enum err err = err_of_token(req->cancel);
 	if (err != ERR_OK)
 		return err;
+	if (streams(exchange))
+		exchange->res.sink = &exchange->sink;
 	activity_enter(&exchange->activity);
 	err = req->route->handle(req, &exchange->res);
 	activity_enter(NULL);
@@ -335,7 +311,7 @@ static void submit(struct exchange *exchange)
  *          returns. Nothing to do here.
  * SENDING  the answer is decided. If nobody reads it, libmicrohttpd, which ignores
  *          a FIN while it sends, is made to notice; a deadline or a shutdown lets
- *          it go.
+ *          it go, unless it is a stream, which has not been decided to its end.
  *
  * A queued exchange cannot be freed under this function: exchange_closed() unhooks,
  * which waits for it to return, before the network's side lets go.
@@ -348,7 +324,8 @@ static void on_cancel(void *arg, enum cancel_cause cause)
 	if (state == EXCHANGE_READING)
 		cut_short(exchange, err_of_cause(cause));
 	else if (state == EXCHANGE_SENDING
-		&& (cause == CANCEL_CLIENT_GONE || cause == CANCEL_OPERATOR))
+		&& (cause == CANCEL_CLIENT_GONE || cause == CANCEL_OPERATOR
+			|| exchange->outgoing))
 		client_cut(exchange->client);
 	pthread_mutex_unlock(&exchange->lock);
 	if (state == EXCHANGE_QUEUED)
@@ -376,9 +353,10 @@ struct exchange *exchange_create(const struct exchange_env *env, struct client *
 	pthread_mutex_init(&exchange->lock, NULL);
 	exchange->began = instant_now();
 	exchange->queued = exchange->running = INSTANT_NEVER;
-	exchange->stopped = exchange->closed = INSTANT_NEVER;
+	exchange->answered = exchange->stopped = exchange->closed = INSTANT_NEVER;
 	snprintf(exchange->address, sizeof exchange->address, "%s", client_address(client));
 	response_init(&exchange->res);
+	exchange->sink.flush = flush;
 	exchange->res.instance = exchange->req.id;
 	exchange->req.cancel = token;
 	exchange->req.app = env->app;
@@ -415,19 +393,6 @@ static void set_limits(struct exchange *exchange)
 			instant_add_ms(exchange->began, ms));
 	client_expect(exchange->client, exchange->req.cancel,
 		cancels && !(route && route->half_close_ok), cancels);
-}
-
-enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
-{
-	struct request *req = &exchange->req;
-	req->draining = inflight_is_draining(exchange->env->inflight);
-	enum err err = intake_look(&exchange->env->intake, req, &exchange->res, is_http_1_1,
-		&exchange->expected);
-	exchange->begun = true;
-	set_limits(exchange);
-	if (err != ERR_OK || !req->route)
-		settle(exchange, err);
-	return answers_early(exchange) ? exchange_proceed(exchange) : EXCHANGE_CONTINUE;
 }
 
 static enum err grow_body(struct exchange *exchange, size_t needed)
@@ -470,11 +435,11 @@ static enum exchange_next discard(struct exchange *exchange, size_t len)
 		return EXCHANGE_CONTINUE;
 	exchange->discarded = 0;
 	pthread_mutex_lock(&exchange->lock);
-	bool answered = exchange->state != EXCHANGE_READING;
-	if (!answered)
+	enum exchange_state state = exchange->state;
+	if (state == EXCHANGE_READING)
 		cut_short(exchange, exchange->result ? exchange->result : ERR_TOO_LARGE);
 	pthread_mutex_unlock(&exchange->lock);
-	return answered ? EXCHANGE_CLOSE : EXCHANGE_CONTINUE;
+	return state == EXCHANGE_SENDING ? EXCHANGE_CLOSE : EXCHANGE_CONTINUE;
 }
 
 static bool is_reading(struct exchange *exchange)
@@ -485,13 +450,59 @@ static bool is_reading(struct exchange *exchange)
 	return reading;
 }
 
-enum exchange_next exchange_receive(struct exchange *exchange, struct span piece)
+static void receive_buffered(struct exchange *exchange, struct span piece)
 {
-	if (exchange->settled || exchange->req.route->body == BODY_NONE || !is_reading(exchange))
-		return discard(exchange, piece.len);
 	enum err err = append_body(exchange, piece);
 	if (err != ERR_OK)
 		settle(exchange, err);
+}
+
+static bool is_decided(struct exchange *exchange)
+{
+	pthread_mutex_lock(&exchange->lock);
+	bool decided = exchange->state == EXCHANGE_SENDING;
+	pthread_mutex_unlock(&exchange->lock);
+	return decided;
+}
+
+/* Passes a piece of a streamed body on to the worker, as far as it goes; suspends
+ * when that is not far enough, until the worker has made room or has its answer. */
+static enum exchange_next pass_on(struct exchange *exchange, struct span piece,
+	size_t *ret_taken)
+{
+	*ret_taken = 0;
+	for (;;) {
+		*ret_taken += stream_offer(exchange->incoming,
+			(struct span){ piece.data + *ret_taken, piece.len - *ret_taken });
+		if (*ret_taken == piece.len || is_decided(exchange))
+			return EXCHANGE_CONTINUE;
+		if (suspend(exchange))
+			return EXCHANGE_SUSPENDED;
+	}
+}
+
+static enum exchange_next receive_streamed(struct exchange *exchange, struct span piece,
+	size_t *ret_taken)
+{
+	if (exchange->received + piece.len > exchange->expected.body_max) {
+		stream_fail(exchange->incoming, ERR_TOO_LARGE);
+		return discard(exchange, piece.len);
+	}
+	enum exchange_next next = pass_on(exchange, piece, ret_taken);
+	exchange->received += *ret_taken;
+	return next;
+}
+
+enum exchange_next exchange_receive(struct exchange *exchange, struct span piece,
+	size_t *ret_taken)
+{
+	*ret_taken = piece.len;
+	if (exchange->incoming && !is_decided(exchange))
+		return receive_streamed(exchange, piece, ret_taken);
+	if (exchange->settled || exchange->req.route->body != BODY_BUFFERED
+		|| !is_reading(exchange))
+		return discard(exchange, piece.len);
+	receive_buffered(exchange, piece);
 	return EXCHANGE_CONTINUE;
 }
 
@@ -511,19 +522,20 @@ static bool stop_reading(struct exchange *exchange, enum exchange_state next)
 	return reading;
 }
 
-/* The request is complete: decides who answers it. */
-static void dispatch(struct exchange *exchange)
+static void run_inline(struct exchange *exchange)
 {
-	struct request *req = &exchange->req;
-	bool is_inline = exchange->settled || req->route->lane == LANE_INLINE;
-	req->body = (struct span){ exchange->body, exchange->body_len };
-	if (!stop_reading(exchange, is_inline ? EXCHANGE_RUNNING : EXCHANGE_QUEUED))
+	if (!stop_reading(exchange, EXCHANGE_RUNNING))
 		return;
-	if (is_inline) {
-		if (!exchange->settled)
-			render(exchange, handle(exchange));
-		hand_over(exchange);
-	} else if (inflight_work_begin(exchange->env->inflight)) {
+	if (!exchange->settled)
+		render(exchange, handle(exchange));
+	hand_over(exchange);
+}
+
+static void run_on_lane(struct exchange *exchange)
+{
+	if (!stop_reading(exchange, EXCHANGE_QUEUED))
+		return;
+	if (inflight_work_begin(exchange->env->inflight)) {
 		submit(exchange);
 	} else {
 		render(exchange, ERR_SHUTDOWN);
@@ -531,38 +543,95 @@ static void dispatch(struct exchange *exchange)
 	}
 }
 
-/* What the network thread does next; suspends the connection, under the same lock
- * that hand_over() takes, when it has to wait for the worker. */
+/* The request is complete: decides who answers it, unless that was done before. */
+static void dispatch(struct exchange *exchange)
+{
+	struct request *req = &exchange->req;
+	if (exchange->incoming) {
+		pthread_mutex_lock(&exchange->lock);
+		exchange->body_arrives = false;
+		pthread_mutex_unlock(&exchange->lock);
+		stream_end(exchange->incoming);
+		return;
+	}
+	req->body = (struct span){ exchange->body, exchange->body_len };
+	if (exchange->settled || req->route->lane == LANE_INLINE)
+		run_inline(exchange);
+	else
+		run_on_lane(exchange);
+}
+
+static bool finds_answer(struct exchange *exchange, enum exchange_next *ret_next)
+{
+	pthread_mutex_lock(&exchange->lock);
+	bool decided = exchange->state == EXCHANGE_SENDING;
+	*ret_next = exchange->answer ? EXCHANGE_SEND : EXCHANGE_CLOSE;
+	pthread_mutex_unlock(&exchange->lock);
+	return decided;
+}
+
+/* What the network thread does once nothing more will arrive. */
 static enum exchange_next wait_or_send(struct exchange *exchange)
 {
-	enum exchange_next next = EXCHANGE_SUSPENDED;
-	pthread_mutex_lock(&exchange->lock);
-	if (exchange->state != EXCHANGE_SENDING) {
-		exchange->suspended = true;
-		MHD_suspend_connection(exchange->connection);
-	} else {
-		next = exchange->answer ? EXCHANGE_SEND : EXCHANGE_CLOSE;
-	}
-	pthread_mutex_unlock(&exchange->lock);
+	enum exchange_next next;
+	while (!finds_answer(exchange, &next))
+		if (suspend(exchange))
+			return EXCHANGE_SUSPENDED;
 	return next;
+}
+
+/* Starts the handler of a streamed body before the body. */
+static enum exchange_next begin_body(struct exchange *exchange)
+{
+	exchange->incoming = stream_create(exchange->req.cancel,
+		exchange->env->stall_timeout_ms, wake, exchange);
+	if (!exchange->incoming) {
+		settle(exchange, ERR_NOMEM);
+		return EXCHANGE_CONTINUE;
+	}
+	exchange->req.incoming = exchange->incoming;
+	run_on_lane(exchange);
+	pthread_mutex_lock(&exchange->lock);
+	bool refused = exchange->state == EXCHANGE_SENDING;
+	exchange->body_arrives = !refused;
+	pthread_mutex_unlock(&exchange->lock);
+	return refused ? wait_or_send(exchange) : EXCHANGE_CONTINUE;
 }
 
 enum exchange_next exchange_proceed(struct exchange *exchange)
 {
-	if (is_reading(exchange))
+	if (exchange->incoming || is_reading(exchange))
 		dispatch(exchange);
 	return wait_or_send(exchange);
 }
 
-void exchange_closed(struct exchange *exchange, bool sent_whole)
+enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 {
+	struct request *req = &exchange->req;
+	req->draining = inflight_is_draining(exchange->env->inflight);
+	enum err err = intake_look(&exchange->env->intake, req, &exchange->res, is_http_1_1,
+		&exchange->expected);
+	exchange->begun = true;
+	set_limits(exchange);
+	if (err != ERR_OK || !req->route)
+		settle(exchange, err);
+	else if (req->route->body == BODY_STREAMED)
+		return begin_body(exchange);
+	return answers_early(exchange) ? exchange_proceed(exchange) : EXCHANGE_CONTINUE;
+}
+
+void exchange_closed(struct exchange *exchange, enum cancel_cause cause)
+{
+	/* Before the hook is out: a worker of a stream may still be at work. */
+	if (cause != CANCEL_NONE && !exchange->cut_short)
+		cancel_fire(exchange->req.cancel, cause);
 	client_forget(exchange->client);
 	cancel_unhook(exchange->req.cancel, &exchange->hook);
 	pthread_mutex_lock(&exchange->lock);
 	exchange->connection = NULL;
 	exchange->client = NULL;
 	exchange->closed = instant_now();
-	exchange->sent_whole = sent_whole;
+	exchange->sent_whole = cause == CANCEL_NONE;
 	pthread_mutex_unlock(&exchange->lock);
 	let_go(exchange);
 }

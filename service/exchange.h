@@ -8,8 +8,8 @@
  *
  *              begin                submit            run
  *   (made) ──> READING ──────────> QUEUED ─────────> RUNNING
- *                 │ refused, inline   │ cancelled        │ the handler returned
- *                 │ or cut short      │ or queue full    │
+ *                 │ refused, inline   │ cancelled        │ the handler returned,
+ *                 │ or cut short      │ or queue full    │ or its stream began
  *                 └───────────────────┴──> SENDING <─────┘
  *                                             │ both owners have let go
  *                                             └──> DONE: logged, freed
@@ -17,6 +17,10 @@
  * Two owners share it by counting: the network's side, from exchange_create() to
  * exchange_closed(), and the worker's, from QUEUED until the handler's answer
  * has been handed over. Whoever lets go last logs and frees.
+ *
+ * A body that is streamed (stream.h) arrives while the exchange is QUEUED or RUNNING,
+ * and a streamed answer leaves while its handler still runs. A streamed body that the
+ * handler did not want to the end is answered past libmicrohttpd.
  *
  * The lock guards what both sides, and the thread that fires the token, may
  * change: the state, and whether the connection is suspended. It is what makes
@@ -46,6 +50,7 @@ struct exchange_env {
 	struct inflight *inflight;
 	struct cancel *token;   /* the parent of every request's */
 	struct timers *timers;
+	int64_t stall_timeout_ms; /* of streams; 0: none */
 	struct pool *lanes[LANE_COUNT];
 	void *app;
 };
@@ -70,6 +75,8 @@ struct exchange {
 	pthread_mutex_t lock;
 	enum exchange_state state;         /* lock */
 	bool suspended;                    /* lock */
+	bool woken;                        /* lock: the next suspension is not to happen */
+	bool body_arrives;                 /* lock: between a streamed body's start and end */
 	bool cut_short;                    /* lock: answered or closed past libmicrohttpd */
 	struct MHD_Connection *connection; /* lock: NULL once the network's side is gone */
 	struct client *client;             /* lock: goes with connection */
@@ -86,7 +93,11 @@ struct exchange {
 	size_t body_len;
 	size_t body_size;
 	size_t discarded;    /* bytes of a body that nobody wants */
+	size_t received;     /* bytes of a body that is streamed */
 	struct MHD_Response *answer; /* made when it is decided */
+	struct response_sink sink;   /* ANSWER_STREAMED: res.sink */
+	struct stream *incoming;     /* BODY_STREAMED */
+	struct stream *outgoing;     /* once a streamed answer has begun */
 
 	struct cancel_hook hook; /* on req.cancel */
 	struct job job;
@@ -98,7 +109,8 @@ struct exchange {
 	instant began;
 	instant queued;  /* INSTANT_NEVER: not yet, as with the next ones */
 	instant running;
-	instant stopped; /* the answer was decided, or the work ended without one */
+	instant answered; /* the answer was decided, or began */
+	instant stopped;  /* the work ended */
 	instant closed;
 };
 
@@ -118,15 +130,20 @@ enum exchange_next {
  * hang-ups count. Network thread. */
 enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1);
 
-/* Takes a piece of the body. Network thread. */
-enum exchange_next exchange_receive(struct exchange *exchange, struct span piece);
+/* Takes a piece of the body, *ret_taken bytes of it; the rest comes again after the
+ * suspension. Network thread. */
+enum exchange_next exchange_receive(struct exchange *exchange, struct span piece,
+	size_t *ret_taken);
 
 /* The request is complete, or the connection was resumed: runs, submits, waits or
  * sends. Network thread. */
 enum exchange_next exchange_proceed(struct exchange *exchange);
 
-/* The network's side is gone; sent_whole says whether all of the answer left.
- * May free the exchange. Network thread. */
-void exchange_closed(struct exchange *exchange, bool sent_whole);
+/* The network's side is gone: after all of the answer has left (CANCEL_NONE), or
+ * before, and then for which cause, unless the token has one already. May free the
+ * exchange. Network thread. */
+void exchange_closed(struct exchange *exchange, enum cancel_cause cause);
+
+bool exchange_is_head(const struct exchange *exchange);
 
 #endif

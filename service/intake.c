@@ -164,6 +164,8 @@ static enum err check_framing(const struct request *req, struct response *res,
 		return problem(res, ERR_BAD_REQUEST, "Transfer-Encoding can only be chunked.");
 	if (hosts > 1 || (is_http_1_1 && hosts == 0))
 		return problem(res, ERR_BAD_REQUEST, "There must be one Host header.");
+	if (req->ambiguous_path)
+		return problem(res, ERR_BAD_REQUEST, "The path holds an encoded slash or NUL.");
 	return ERR_OK;
 }
 
@@ -230,14 +232,24 @@ static void expect_body(const struct request *req, struct expectation *ret)
 		ret->has_body && expect.data && strcasecmp(expect.data, "100-continue") == 0;
 }
 
+static void set_limits(const struct intake *intake, const struct route *route,
+	struct expectation *ret)
+{
+	bool body_streams = route->body == BODY_STREAMED;
+	bool streams = body_streams || route->answer == ANSWER_STREAMED;
+	ret->timeout_ms = streams ? intake->stream_timeout_ms : intake->request_timeout_ms;
+	if (route->timeout_ms != 0)
+		ret->timeout_ms = route->timeout_ms > 0 ? route->timeout_ms : 0;
+	ret->body_max = body_streams ? intake->max_import_bytes : intake->max_body_bytes;
+	if (route->body_max != 0)
+		ret->body_max = route->body_max;
+}
+
 static enum err check_route(const struct intake *intake, const struct request *req,
 	struct response *res, struct expectation *ret)
 {
 	const struct route *route = req->route;
-	ret->timeout_ms = route->timeout_ms ? route->timeout_ms : intake->request_timeout_ms;
-	if (ret->timeout_ms < 0)
-		ret->timeout_ms = 0;
-	ret->body_max = route->body_max ? route->body_max : intake->max_body_bytes;
+	set_limits(intake, route, ret);
 	enum err err = take_timeouts(req, res, &ret->timeout_ms);
 	if (err == ERR_OK)
 		err = check_media(req, res);

@@ -10,10 +10,12 @@
 #include "service/response.h"
 
 struct intake {
-	const struct route *routes; /* the table; the next three are the settings' */
+	const struct route *routes; /* the table; what follows are the settings' */
 	size_t routes_count;
 	size_t max_body_bytes;
+	size_t max_import_bytes;    /* of a body that is streamed */
 	int64_t request_timeout_ms; /* 0: none */
+	int64_t stream_timeout_ms;  /* of a request that streams; 0: none */
 };
 
 /* What is to be expected of the request. */

@@ -16,25 +16,25 @@ enum {
 };
 
 struct buffer {
-	size_t len; /* up to BUFFER_BYTES */
+	size_t len;                               /* up to BUFFER_BYTES */
 	char bytes[BUFFER_BYTES + LOG_LINE_SIZE]; /* the end is for the report of drops */
 };
 
 static struct buffer buffers[2]; /* one is filled while the other is written */
 
 static struct {
-	pthread_mutex_t lock;      /* a leaf; never held while the log thread writes */
-	pthread_cond_t work;       /* the log thread waits for it */
-	pthread_cond_t ended;      /* log_stop() waits for it */
-	struct buffer *filling;    /* lock */
-	bool running;              /* lock: lines go to the buffer. Unset by the thread's end */
-	bool stopping;             /* lock */
-	bool asleep;               /* lock: the thread waits for a first line */
-	uint64_t dropped;          /* lock: not yet reported */
-	uint64_t dropped_total;    /* lock */
-	bool torn;                 /* whoever writes: the output ends amidst a line */
-	pthread_t thread;          /* log_start() and log_stop() */
-	int fd;                    /* lock; constant while running */
+	pthread_mutex_t lock;   /* a leaf; never held while the log thread writes */
+	pthread_cond_t work;    /* the log thread waits for it */
+	pthread_cond_t ended;   /* log_stop() waits for it */
+	struct buffer *filling; /* lock */
+	bool running;     /* lock: lines go to the buffer. Unset by the thread's end */
+	bool stopping;    /* lock */
+	bool asleep;      /* lock: the thread waits for a first line */
+	uint64_t dropped; /* lock: not yet reported */
+	uint64_t dropped_total; /* lock */
+	bool torn;              /* whoever writes: the output ends amidst a line */
+	pthread_t thread;       /* log_start() and log_stop() */
+	int fd;                 /* lock; constant while running */
 } state = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.filling = &buffers[0],
@@ -48,8 +48,8 @@ static atomic_bool coloured;
 static struct log_style current_style(void)
 {
 	return (struct log_style){
-		.format = (enum log_format)atomic_load_explicit(&current_format,
-			memory_order_relaxed),
+		.format = (enum log_format)atomic_load_explicit(
+			&current_format, memory_order_relaxed),
 		.colour = atomic_load_explicit(&coloured, memory_order_relaxed),
 	};
 }
@@ -128,8 +128,8 @@ static uint64_t report_drops(struct buffer *buffer)
 	if (dropped == 0)
 		return 0;
 	struct log_field lines = LOG_INT("lines", (int64_t)dropped);
-	buffer->len += log_line_format(buffer->bytes + buffer->len, current_style(), wall_ms(),
-		LOG_LEVEL_WARN, "log lines dropped", &lines, 1);
+	buffer->len += log_line_format(buffer->bytes + buffer->len, current_style(),
+		wall_ms(), LOG_LEVEL_WARN, "log lines dropped", &lines, 1);
 	state.dropped = 0;
 	return dropped;
 }
@@ -220,8 +220,8 @@ void log_line(enum log_level level, const char *message, const struct log_field 
 		return;
 	int saved_errno = errno;
 	char line[LOG_LINE_SIZE];
-	size_t len = log_line_format(line, current_style(), wall_ms(), level, message,
-		fields, count);
+	size_t len = log_line_format(
+		line, current_style(), wall_ms(), level, message, fields, count);
 	emit(line, len);
 	errno = saved_errno;
 }

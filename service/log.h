@@ -69,9 +69,11 @@ struct log_field {
 	};
 };
 
-#define LOG_FIELD(name, its_kind, ...) \
-	((struct log_field){ .key = "" name, .key_len = sizeof(name) - 1, \
-		.kind = (its_kind), __VA_ARGS__ })
+#define LOG_FIELD(name, its_kind, ...)       \
+	((struct log_field){ .key = "" name, \
+		.key_len = sizeof(name) - 1, \
+		.kind = (its_kind),          \
+		__VA_ARGS__ })
 
 /* One of our own names, such as those of states and errors: nothing in it needs
  * escaping, which saves looking. */
@@ -82,7 +84,7 @@ struct log_field {
 #define LOG_SPAN(key, span) LOG_FIELD(key, LOG_KIND_TEXT, .text = (span))
 #define LOG_INT(key, value) LOG_FIELD(key, LOG_KIND_INT, .number = (value))
 /* Nanoseconds, written as milliseconds with three decimals. */
-#define LOG_MS(key, ns) LOG_FIELD(key, LOG_KIND_MS, .number = (ns))
+#define LOG_MS(key, ns)      LOG_FIELD(key, LOG_KIND_MS, .number = (ns))
 #define LOG_BOOL(key, value) LOG_FIELD(key, LOG_KIND_BOOL, .number = (value) != 0)
 /* The name of an enum err. */
 #define LOG_ERR(err) LOG_NAME("error", err_name(err))
@@ -107,18 +109,18 @@ void log_line(enum log_level level, const char *message, const struct log_field 
 /* log_info(message, fields...): the fields are not evaluated when the level is
  * not enabled. */
 #define log_debug(...) LOG_AT(LOG_LEVEL_DEBUG, __VA_ARGS__, { 0 })
-#define log_info(...) LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__, { 0 })
-#define log_warn(...) LOG_AT(LOG_LEVEL_WARN, __VA_ARGS__, { 0 })
+#define log_info(...)  LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__, { 0 })
+#define log_warn(...)  LOG_AT(LOG_LEVEL_WARN, __VA_ARGS__, { 0 })
 #define log_error(...) LOG_AT(LOG_LEVEL_ERROR, __VA_ARGS__, { 0 })
 
 /* The { 0 } is a field of LOG_KIND_NONE: ISO C knows no empty list. */
-#define LOG_AT(level, message, ...) \
-	do { \
-		if (log_enabled(level)) \
-			log_line((level), (message), \
-				(const struct log_field[]){ __VA_ARGS__ }, \
-				sizeof((const struct log_field[]){ __VA_ARGS__ }) \
-					/ sizeof(struct log_field)); \
+#define LOG_AT(level, message, ...)                                                 \
+	do {                                                                        \
+		if (log_enabled(level))                                             \
+			log_line((level), (message),                                \
+				(const struct log_field[]){ __VA_ARGS__ },          \
+				sizeof((const struct log_field[]){ __VA_ARGS__ }) / \
+					sizeof(struct log_field));                  \
 	} while (0)
 
 /*

@@ -3,16 +3,15 @@
 #include "service/clock.h"
 
 enum {
-	TAIL_BYTES = 32,    /* for what ends a cut line: quote, truncated, brace */
-	NUMBER_BYTES = 24,  /* the longest: -9223372036854.776 */
-	ESCAPE_BYTES = 6,   /* the longest: \u001f */
+	TAIL_BYTES = 32,   /* for what ends a cut line: quote, truncated, brace */
+	NUMBER_BYTES = 24, /* the longest: -9223372036854.776 */
+	ESCAPE_BYTES = 6,  /* the longest: \u001f */
 	TIME_BYTES = RFC3339_SIZE - 1,
 	MESSAGE_COLUMNS = 24, /* of text: where the fields begin */
 };
 
 /* The line as far as it has been written. */
 struct line {
-	char *start;
 	char *at;
 	char *end; /* TAIL_BYTES before the end of the memory */
 	bool cut;  /* something did not fit: nothing more is added */
@@ -77,10 +76,14 @@ static size_t utf8_sequence(const unsigned char *text, size_t left)
 	static const struct {
 		unsigned char first_min, first_max, second_min, second_max, len;
 	} forms[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+		{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
+		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 },
+		{ 0xee, 0xef, 0x80, 0xbf, 3 },
+		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
+		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
+		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
 	};
 	size_t form = 0;
 	while (form < sizeof forms / sizeof forms[0] && text[0] > forms[form].first_max)
@@ -88,8 +91,8 @@ static size_t utf8_sequence(const unsigned char *text, size_t left)
 	if (form == sizeof forms / sizeof forms[0] || text[0] < forms[form].first_min)
 		return 0;
 	size_t len = forms[form].len;
-	if (left < len || text[1] < forms[form].second_min
-		|| text[1] > forms[form].second_max)
+	if (left < len || text[1] < forms[form].second_min ||
+		text[1] > forms[form].second_max)
 		return 0;
 	for (size_t i = 2; i < len; i++)
 		if ((text[i] & 0xc0) != 0x80)
@@ -121,8 +124,13 @@ static void put_escape(struct line *line, unsigned char c)
 {
 	static const char digits[] = "0123456789abcdef";
 	static const char shorts[0x60] = {
-		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r',
-		['\t'] = 't', ['"'] = '"',  ['\\'] = '\\',
+		['\b'] = 'b',
+		['\f'] = 'f',
+		['\n'] = 'n',
+		['\r'] = 'r',
+		['\t'] = 't',
+		['"'] = '"',
+		['\\'] = '\\',
 	};
 	put_char(line, '\\');
 	if (c < sizeof shorts && shorts[c]) {
@@ -185,8 +193,8 @@ static void put_quoted(struct line *line, struct span text)
 static void put_text(struct line *line, const struct log_field *field)
 {
 	struct span text = field->text;
-	bool bare = line->style.format == LOG_FORMAT_TEXT && text.len > 0
-		&& run_of(is_bare, text) == text.len;
+	bool bare = line->style.format == LOG_FORMAT_TEXT && text.len > 0 &&
+		run_of(is_bare, text) == text.len;
 	if (bare && has_room(line, text.len))
 		put(line, text.data, text.len);
 	else
@@ -300,8 +308,8 @@ static void put_time(struct line *line, int64_t now_ms)
 	put(line, text, TIME_BYTES);
 }
 
-static void begin_json(struct line *line, int64_t now_ms, enum log_level level,
-	const char *message)
+static void begin_json(
+	struct line *line, int64_t now_ms, enum log_level level, const char *message)
 {
 	put_word(line, "{\"time\":\"");
 	put_time(line, now_ms);
@@ -312,7 +320,7 @@ static void begin_json(struct line *line, int64_t now_ms, enum log_level level,
 }
 
 static void begin_text(struct line *line, int64_t now_ms, enum log_level level,
-	const char *message)
+	const char *message, bool has_fields)
 {
 	put_time(line, now_ms);
 	if (line->style.colour)
@@ -322,7 +330,7 @@ static void begin_text(struct line *line, int64_t now_ms, enum log_level level,
 		put_word(line, "\033[0m");
 	const char *column = line->at + MESSAGE_COLUMNS;
 	put_escaped(line, span_of(message));
-	while (line->at < column)
+	while (has_fields && line->at < column)
 		put_char(line, ' ');
 }
 
@@ -338,11 +346,11 @@ size_t log_line_format(char ret[static LOG_LINE_SIZE], struct log_style style,
 	int64_t now_ms, enum log_level level, const char *message,
 	const struct log_field *fields, size_t count)
 {
-	struct line line = { ret, ret, ret + LOG_LINE_SIZE - TAIL_BYTES, false, style };
+	struct line line = { ret, ret + LOG_LINE_SIZE - TAIL_BYTES, false, style };
 	if (style.format == LOG_FORMAT_JSON)
 		begin_json(&line, now_ms, level, message);
 	else
-		begin_text(&line, now_ms, level, message);
+		begin_text(&line, now_ms, level, message, count > 0);
 	for (size_t i = 0; i < count && !line.cut; i++)
 		put_field(&line, &fields[i]);
 	end(&line);

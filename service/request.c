@@ -6,6 +6,7 @@
 
 #include "service/media.h"
 #include "service/problem.h"
+#include "service/stream.h"
 
 struct span request_param(const struct request *req, const char *name)
 {
@@ -62,6 +63,12 @@ unsigned request_header_count(const struct request *req, const char *name)
 int request_accepts(const struct request *req, const char *type)
 {
 	return media_quality(request_header(req, "Accept"), type);
+}
+
+enum err request_read(const struct request *req, char *buffer, size_t size,
+	size_t *ret_len)
+{
+	return stream_read(req->incoming, buffer, size, ret_len);
 }
 
 static bool is_deeper(const json_t *json, int levels)

@@ -29,6 +29,7 @@ struct request {
 	const char *path;      /* percent-decoded */
 	const struct route *route;
 	struct span body;      /* BODY_BUFFERED: all of it; empty otherwise */
+	struct stream *incoming; /* BODY_STREAMED: see request_read(); else NULL */
 	bool draining;         /* the service was shutting down when it began */
 
 	char id[REQUEST_ID_SIZE];     /* X-Request-Id, the client's or made here */
@@ -36,6 +37,7 @@ struct request {
 
 	/* For the functions below and the server. */
 	struct route_match match;
+	bool ambiguous_path;          /* an encoded slash or NUL was in it */
 	struct request_field *fields; /* owned */
 	unsigned fields_count;
 	unsigned fields_max;
@@ -59,6 +61,12 @@ struct span request_header(const struct request *req, const char *name);
 /* How much the client wants the media type, in thousandths: 0 is not at all. For
  * handlers that offer several; the server has checked that one will do. */
 int request_accepts(const struct request *req, const char *type);
+
+/* Reads on in a body that is streamed: at least a byte; *ret_len is 0 at its end.
+ * Blocks until the client sends, or the token fires. ERR_TOO_LARGE past the
+ * route's limit. */
+enum err request_read(const struct request *req, char *buffer, size_t size,
+	size_t *ret_len);
 
 /* Parses text as JSON with the service's limits: no duplicate keys, no NUL, valid
  * UTF-8, JSON_DEPTH_MAX levels. The caller gets a reference. ERR_NOT_JSON or, for a

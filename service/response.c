@@ -76,10 +76,13 @@ enum err response_reserve(struct response *res, size_t size)
 
 enum err response_write(struct response *res, struct span data)
 {
+	enum { FLUSH_AT = 32 * 1024 };
 	enum err err = response_reserve(res, data.len);
 	if (err != ERR_OK || data.len == 0)
 		return err;
 	memcpy(res->body + res->body_len, data.data, data.len);
 	res->body_len += data.len;
+	if (res->sink && res->body_len >= FLUSH_AT)
+		return res->sink->flush(res->sink, res);
 	return ERR_OK;
 }

@@ -19,6 +19,13 @@ struct response_header {
 	char *value;      /* owned */
 };
 
+struct response;
+
+/* Where the body goes when it is streamed: sends what it holds and empties it. */
+struct response_sink {
+	enum err (*flush)(struct response_sink *sink, struct response *res);
+};
+
 struct response {
 	unsigned status; /* 200 unless set */
 	struct response_header headers[RESPONSE_HEADERS_MAX];
@@ -26,6 +33,7 @@ struct response {
 	char *body; /* owned; malloc'ed */
 	size_t body_len;
 	size_t body_size;
+	struct response_sink *sink; /* the server's, for a streamed answer; else NULL */
 	const char *instance; /* the request id, for problem documents; not owned */
 
 	/* What problem() and problem_field() were told. */
@@ -40,7 +48,8 @@ void response_finish(struct response *res); /* safe on a zeroed one */
  * ERR_NOMEM; ERR_INTERNAL for a value with a line break (RFC 9110, 5.5). */
 enum err response_header(struct response *res, const char *name, const char *value);
 
-/* Appends to the body. ERR_NOMEM. */
+/* Appends to the body. ERR_NOMEM. A streamed answer is sent on the way: then this
+ * waits for a client that reads slowly, and the token's error ends it. */
 enum err response_write(struct response *res, struct span data);
 
 /* Makes room for size more bytes, to spare copies. ERR_NOMEM. */

@@ -27,6 +27,14 @@ enum lane {
 enum body {
 	BODY_NONE,     /* one that comes all the same is read and ignored */
 	BODY_BUFFERED, /* all of it is in request::body before the handler runs */
+	BODY_STREAMED, /* the handler runs while it arrives: request_read() */
+};
+
+enum answer {
+	ANSWER_BUFFERED, /* sent when the handler has returned */
+	ANSWER_STREAMED, /* sent while the handler writes, once it has written a lot; an
+			  * error before that is still a problem document, one after it cuts
+			  * the connection */
 };
 
 enum hangup {
@@ -40,8 +48,10 @@ struct route {
 	handler_fn *handle;
 	enum lane lane;
 	enum body body;
-	size_t body_max;     /* bytes; 0: MAX_BODY_BYTES */
-	int64_t timeout_ms;  /* 0: REQUEST_TIMEOUT_MS; negative: none */
+	enum answer answer;
+	size_t body_max;     /* bytes; 0: MAX_BODY_BYTES, streamed MAX_IMPORT_BYTES */
+	int64_t timeout_ms;  /* 0: REQUEST_TIMEOUT_MS, streamed STREAM_TIMEOUT_MS;
+			      * negative: none */
 	enum hangup hangup;
 	bool half_close_ok;  /* a client that only finished sending has not hung up */
 	const char *consumes; /* media types of the body, "a/b, c/d"; NULL: application/json */

@@ -71,13 +71,27 @@ static void notify_connection(void *arg, struct MHD_Connection *connection,
 		client_destroy(*context);
 }
 
+/* libmicrohttpd hands the path on decoded, where an encoded slash looks like a real
+ * one, and after an encoded NUL there is no more. */
+static bool is_ambiguous(const char *uri)
+{
+	const char *end = uri + strcspn(uri, "?");
+	for (const char *at = uri; (at = strchr(at, '%')) && at < end; at++)
+		if (strncasecmp(at, "%2f", 3) == 0 || strncmp(at, "%00", 3) == 0)
+			return true;
+	return false;
+}
+
 /* The request's first line is there; what is returned becomes *request_context. */
 static void *request_line(void *arg, const char *uri, struct MHD_Connection *connection)
 {
 	struct server *server = arg;
 	struct client *client = client_of(connection);
-	(void)uri;
-	return client ? exchange_create(&server->env, client, connection) : NULL;
+	struct exchange *exchange =
+		client ? exchange_create(&server->env, client, connection) : NULL;
+	if (exchange)
+		exchange->req.ambiguous_path = is_ambiguous(uri);
+	return exchange;
 }
 
 struct text_size {
@@ -147,24 +161,27 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 {
 	struct exchange *exchange = *request_context;
 	enum exchange_next next = EXCHANGE_CLOSE;
+	size_t taken = 0;
 	(void)arg;
 	if (!exchange)
 		return MHD_NO; /* no memory was left at its first line */
 	if (!exchange->begun)
 		next = begin(exchange, connection, path, method, version);
 	else if (*data_len > 0)
-		next = exchange_receive(exchange, (struct span){ data, *data_len });
+		next = exchange_receive(exchange, (struct span){ data, *data_len }, &taken);
 	else
 		next = exchange_proceed(exchange);
-	*data_len = 0;
+	*data_len -= taken;
 	if (next == EXCHANGE_SEND)
 		return send_answer(exchange, connection);
 	return next == EXCHANGE_CLOSE ? MHD_NO : MHD_YES;
 }
 
-/* What ended a request that was not answered in full, if nothing of ours did. */
+/* What it means for the request when libmicrohttpd has done with it. */
 static enum cancel_cause cause_of(enum MHD_RequestTerminationCode how)
 {
+	if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+		return CANCEL_NONE;
 	return how == MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN ? CANCEL_SHUTDOWN
 							     : CANCEL_CLIENT_GONE;
 }
@@ -172,14 +189,10 @@ static enum cancel_cause cause_of(enum MHD_RequestTerminationCode how)
 static void request_completed(void *arg, struct MHD_Connection *connection,
 	void **request_context, enum MHD_RequestTerminationCode how)
 {
-	struct exchange *exchange = *request_context;
 	(void)arg;
 	(void)connection;
-	if (!exchange)
-		return;
-	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
-		cancel_fire(exchange->req.cancel, cause_of(how));
-	exchange_closed(exchange, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+	if (*request_context)
+		exchange_closed(*request_context, cause_of(how));
 	*request_context = NULL;
 }
 
@@ -295,12 +308,15 @@ enum err server_create(const struct server_setup *setup, struct server **ret_ser
 	server->config = *setup->config;
 	server->listen_fd = -1;
 	server->env.app = setup->app;
+	server->env.stall_timeout_ms = setup->config->stall_timeout_ms;
 	server->env.inflight = &server->inflight;
 	server->env.intake = (struct intake){
 		.routes = setup->routes,
 		.routes_count = setup->routes_count,
 		.max_body_bytes = (size_t)setup->config->max_body_bytes,
+		.max_import_bytes = (size_t)setup->config->max_import_bytes,
 		.request_timeout_ms = setup->config->request_timeout_ms,
+		.stream_timeout_ms = setup->config->stream_timeout_ms,
 	};
 	enum err err = build(server);
 	if (err == ERR_OK)

@@ -16,8 +16,8 @@
 #include "service/config.h"
 
 #define FIELD(name) offsetof(struct config, name)
-#define DAY 86400000
-#define MIB 1048576
+#define DAY         86400000
+#define MIB         1048576
 
 /* The numbers, written down a second time: a change of one is meant. */
 static const struct {
@@ -35,7 +35,8 @@ static const struct {
 	{ "DRAIN_TIMEOUT_MS", FIELD(drain_timeout_ms), 10000, 0, DAY },
 	{ "IDLE_TIMEOUT_MS", FIELD(idle_timeout_ms), 60000, 1, DAY },
 	{ "MAX_CONNECTIONS", FIELD(max_connections), 10000, 1, 1000000 },
-	{ "MAX_CONNECTIONS_PER_ADDRESS", FIELD(max_connections_per_address), 0, 0, 1000000 },
+	{ "MAX_CONNECTIONS_PER_ADDRESS", FIELD(max_connections_per_address), 0, 0,
+		1000000 },
 	{ "MAX_HEADER_BYTES", FIELD(max_header_bytes), 16384, 1024, MIB },
 	{ "MAX_BODY_BYTES", FIELD(max_body_bytes), MIB, 1, 256 * MIB },
 	{ "MAX_IMPORT_BYTES", FIELD(max_import_bytes), 1024 * MIB, 1, INT64_C(1) << 40 },
@@ -72,8 +73,11 @@ static char said[16384];
 
 /* Other settings out of the way of one that is taken to its limits. */
 static const char *const roomy[][2] = {
-	{ "SHORT_THREADS", "1024" }, { "SHORT_RUNNING", "1" }, { "LONG_THREADS", "1024" },
-	{ "LONG_RUNNING", "1" },     { "DB_READERS", "2048" },
+	{ "SHORT_THREADS", "1024" },
+	{ "SHORT_RUNNING", "1" },
+	{ "LONG_THREADS", "1024" },
+	{ "LONG_RUNNING", "1" },
+	{ "DB_READERS", "2048" },
 };
 
 static void make_room(void)
@@ -229,8 +233,20 @@ static void numbers_are_taken_up_to_their_limits_and_not_beyond(void **state)
 static void what_is_no_whole_number_is_refused(void **state)
 {
 	static const char *const garbage[] = {
-		"80x", "x", "1.5", "1e3", "0x10", " 1", "1 ", "+1", "-1", "--", "1,000", "1k",
-		"99999999999999999999", "\xd9\xa3",
+		"80x",
+		"x",
+		"1.5",
+		"1e3",
+		"0x10",
+		" 1",
+		"1 ",
+		"+1",
+		"-1",
+		"--",
+		"1,000",
+		"1k",
+		"99999999999999999999",
+		"\xd9\xa3",
 	};
 	for (size_t i = 0; i < NUMBERS; i++) {
 		for (size_t j = 0; j < sizeof garbage / sizeof garbage[0]; j++) {
@@ -243,7 +259,8 @@ static void what_is_no_whole_number_is_refused(void **state)
 static void words_are_taken_in_any_case(void **state)
 {
 	(void)state;
-	static const char *const levels[LOG_LEVELS] = { "debug", "INFO", "Warn", "error" };
+	static const char *const levels[LOG_LEVELS] = { "debug", "INFO", "Warn",
+		"error" };
 	struct config config;
 	for (int i = 0; i < LOG_LEVELS; i++) {
 		assert_int_equal(load_with("LOG_LEVEL", levels[i], &config), ERR_OK);
@@ -257,8 +274,8 @@ static void words_are_taken_in_any_case(void **state)
 	assert_string_equal(said, "LOG_FORMAT: \"xml\" is not one of text, json\n");
 	setenv("LOG_FORMAT", "json", 1);
 	assert_int_equal(load_with("LOG_LEVEL", "loud", &config), ERR_INVALID);
-	assert_string_equal(said,
-		"LOG_LEVEL: \"loud\" is not one of debug, info, warn, error\n");
+	assert_string_equal(
+		said, "LOG_LEVEL: \"loud\" is not one of debug, info, warn, error\n");
 }
 
 static void addresses_are_numeric(void **state)
@@ -266,8 +283,8 @@ static void addresses_are_numeric(void **state)
 	(void)state;
 	static const char *const good[] = { "0.0.0.0", "10.1.2.3", "::", "::1", "fe80::1",
 		"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255" };
-	static const char *const bad[] = { "localhost", "1.2.3", "1.2.3.4:80", "[::1]", "::g",
-		"*", "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255:1" };
+	static const char *const bad[] = { "localhost", "1.2.3", "1.2.3.4:80", "[::1]",
+		"::g", "*", "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255:1" };
 	struct config config;
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
 		assert_int_equal(load_with("LISTEN_ADDR", good[i], &config), ERR_OK);
@@ -285,14 +302,16 @@ static void the_database_is_a_file(void **state)
 	static const char *const bad[] = { "data/x.db", "sqlite:", "sqlite://host/x",
 		"sqlite::memory:", "SQLITE:x", "postgres:x", "sqlite" };
 	struct config config;
-	assert_int_equal(load_with("DATABASE_URL", "sqlite:/var/lib/a b.db", &config), ERR_OK);
+	assert_int_equal(
+		load_with("DATABASE_URL", "sqlite:/var/lib/a b.db", &config), ERR_OK);
 	assert_string_equal(config_database_path(&config), "/var/lib/a b.db");
 	struct config copy = config;
 	memset(&config, 0, sizeof config);
 	assert_string_equal(config_database_path(&copy), "/var/lib/a b.db");
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		assert_int_equal(load_with("DATABASE_URL", bad[i], &config), ERR_INVALID);
-		assert_non_null(strstr(said, "is not sqlite:PATH, where PATH is that of a file"));
+		assert_non_null(
+			strstr(said, "is not sqlite:PATH, where PATH is that of a file"));
 	}
 }
 
@@ -365,7 +384,8 @@ static void credentials_are_never_shown(void **state)
 		{ "postgres://me:se?c@db/items", "postgres://***?***" },
 		{ "postgres://db/items?password=secret", "postgres://db/items?***" },
 		{ "postgres://db/items?password=s@cret", "postgres://***?***" },
-		{ "postgres://me:x@db/items?password=secret", "postgres://***@db/items?***" },
+		{ "postgres://me:x@db/items?password=secret",
+			"postgres://***@db/items?***" },
 		{ "host=db password=secret", "***" },
 		{ "me:secret@db", "***" },
 		{ "data/hangup.db", "data/hangup.db" },
@@ -373,8 +393,10 @@ static void credentials_are_never_shown(void **state)
 	struct config config;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char expected[200];
-		snprintf(expected, sizeof expected, "DATABASE_URL: \"%s\" is not", cases[i][1]);
-		assert_int_equal(load_with("DATABASE_URL", cases[i][0], &config), ERR_INVALID);
+		snprintf(expected, sizeof expected, "DATABASE_URL: \"%s\" is not",
+			cases[i][1]);
+		assert_int_equal(
+			load_with("DATABASE_URL", cases[i][0], &config), ERR_INVALID);
 		assert_memory_equal(said, expected, strlen(expected));
 
 		config_default(&config);
@@ -424,7 +446,8 @@ static void help_tells_of_every_setting(void **state)
 	assert_non_null(strstr(said, "one of text, json; default: text on a terminal"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, clear_environment, clear_environment)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, clear_environment, clear_environment)
 
 int main(void)
 {

@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <jansson.h>
+#include <cmocka.h>
 
 #include "service/log.h"
 #include "service/log_line.h"
@@ -31,11 +31,12 @@ static const struct log_style json_style = { LOG_FORMAT_JSON, false };
  */
 
 /* One line, NUL-terminated; valid until the next call. */
-static const char *line_of(struct log_style style, const struct log_field *fields, size_t count)
+static const char *line_of(
+	struct log_style style, const struct log_field *fields, size_t count)
 {
 	static char line[LOG_LINE_SIZE + 1];
-	size_t len = log_line_format(line, style, some_ms, LOG_LEVEL_INFO, "listening", fields,
-		count);
+	size_t len = log_line_format(
+		line, style, some_ms, LOG_LEVEL_INFO, "listening", fields, count);
 	assert_in_range(len, 1, LOG_LINE_SIZE);
 	assert_int_equal(line[len - 1], '\n');
 	line[len] = '\0';
@@ -52,14 +53,16 @@ static json_t *parsed(const char *line)
 	return json;
 }
 
-#define FIELDS(...) \
-	(const struct log_field[]){ __VA_ARGS__ }, \
-		sizeof((const struct log_field[]){ __VA_ARGS__ }) / sizeof(struct log_field)
+#define FIELDS(...)                                                 \
+	(const struct log_field[]){ __VA_ARGS__ },                  \
+		sizeof((const struct log_field[]){ __VA_ARGS__ }) / \
+		sizeof(struct log_field)
 
 static void text_is_aligned_for_people(void **state)
 {
 	(void)state;
-	assert_string_equal(line_of(text_style,
+	assert_string_equal(
+		line_of(text_style,
 			FIELDS(LOG_STR("addr", "::1"), LOG_INT("port", 8080))),
 		"2026-11-23T06:07:08.123Z INFO  listening                addr=::1 port=8080\n");
 }
@@ -67,11 +70,13 @@ static void text_is_aligned_for_people(void **state)
 static void text_quotes_what_could_be_misread(void **state)
 {
 	(void)state;
-	assert_string_equal(strstr(line_of(text_style,
-				FIELDS(LOG_STR("a", ""), LOG_STR("b", "x y"),
-					LOG_STR("c", "x=y"), LOG_STR("d", "\"\\"),
-					LOG_STR("e", "a\nb\033[0m"), LOG_STR("f", "/v1/items?q"))),
-				" a="),
+	assert_string_equal(
+		strstr(line_of(text_style,
+			       FIELDS(LOG_STR("a", ""), LOG_STR("b", "x y"),
+				       LOG_STR("c", "x=y"), LOG_STR("d", "\"\\"),
+				       LOG_STR("e", "a\nb\033[0m"),
+				       LOG_STR("f", "/v1/items?q"))),
+			" a="),
 		" a=\"\" b=\"x y\" c=\"x=y\" d=\"\\\"\\\\\" e=\"a\\nb\\u001b[0m\" f=/v1/items?q\n");
 }
 
@@ -86,7 +91,8 @@ static void text_is_coloured_by_level(void **state)
 static void json_is_an_object_a_line(void **state)
 {
 	(void)state;
-	assert_string_equal(line_of(json_style,
+	assert_string_equal(
+		line_of(json_style,
 			FIELDS(LOG_STR("addr", "::1"), LOG_NAME("state", "sending"),
 				LOG_INT("port", 8080), LOG_MS("took_ms", 1234567),
 				LOG_BOOL("tls", 2), LOG_ERR(ERR_DEADLINE))),
@@ -100,9 +106,10 @@ static void an_absent_text_leaves_its_field_out(void **state)
 	(void)state;
 	struct span absent = { NULL, 0 };
 	struct span empty = SPAN_LITERAL("");
-	assert_non_null(strstr(line_of(json_style,
-			FIELDS(LOG_STR("a", NULL), LOG_NAME("b", NULL), LOG_SPAN("c", absent), { 0 },
-				LOG_SPAN("d", empty))),
+	assert_non_null(strstr(
+		line_of(json_style,
+			FIELDS(LOG_STR("a", NULL), LOG_NAME("b", NULL),
+				LOG_SPAN("c", absent), { 0 }, LOG_SPAN("d", empty))),
 		"\"message\":\"listening\",\"d\":\"\"}\n"));
 }
 
@@ -113,13 +120,16 @@ static void the_time_of_each_second_is_right(void **state)
 		int64_t ms;
 		const char *time;
 	} cases[] = {
-		{ some_ms, "2026-11-23T06:07:08.123Z" }, { some_ms + 876, "2026-11-23T06:07:08.999Z" },
-		{ some_ms + 877, "2026-11-23T06:07:09.000Z" }, { some_ms, "2026-11-23T06:07:08.123Z" },
+		{ some_ms, "2026-11-23T06:07:08.123Z" },
+		{ some_ms + 876, "2026-11-23T06:07:08.999Z" },
+		{ some_ms + 877, "2026-11-23T06:07:09.000Z" },
+		{ some_ms, "2026-11-23T06:07:08.123Z" },
 		{ 0, "1970-01-01T00:00:00.000Z" },
 	};
 	char line[LOG_LINE_SIZE];
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		log_line_format(line, text_style, cases[i].ms, LOG_LEVEL_INFO, "x", NULL, 0);
+		log_line_format(
+			line, text_style, cases[i].ms, LOG_LEVEL_INFO, "x", NULL, 0);
 		assert_memory_equal(line, cases[i].time, strlen(cases[i].time));
 	}
 }
@@ -127,13 +137,14 @@ static void the_time_of_each_second_is_right(void **state)
 static void numbers_are_exact(void **state)
 {
 	(void)state;
-	assert_string_equal(strstr(line_of(text_style,
-				FIELDS(LOG_INT("a", 0), LOG_INT("b", INT64_MAX),
-					LOG_INT("c", INT64_MIN), LOG_INT("d", -1), LOG_MS("e", 0),
-					LOG_MS("f", 499), LOG_MS("g", 500), LOG_MS("h", 999999499),
-					LOG_MS("i", -1500000), LOG_MS("j", INT64_MIN),
-					LOG_MS("k", INT64_MAX))),
-				" a="),
+	assert_string_equal(
+		strstr(line_of(text_style,
+			       FIELDS(LOG_INT("a", 0), LOG_INT("b", INT64_MAX),
+				       LOG_INT("c", INT64_MIN), LOG_INT("d", -1),
+				       LOG_MS("e", 0), LOG_MS("f", 499), LOG_MS("g", 500),
+				       LOG_MS("h", 999999499), LOG_MS("i", -1500000),
+				       LOG_MS("j", INT64_MIN), LOG_MS("k", INT64_MAX))),
+			" a="),
 		" a=0 b=9223372036854775807 c=-9223372036854775808 d=-1 e=0.000 f=0.000 g=0.001"
 		" h=999.999 i=-1.500 j=-9223372036854.776 k=9223372036854.776\n");
 }
@@ -154,8 +165,10 @@ static void every_ascii_byte_survives_json(void **state)
 	for (int byte = 0; byte < 0x80; byte++) {
 		const char text[] = { 'a', (char)byte, 'z' };
 		assert_reads_as((struct span){ text, 3 }, (struct span){ text, 3 });
-		assert_reads_as((struct span){ text + 1, 1 }, (struct span){ text + 1, 1 });
-		const char *line = line_of(json_style, FIELDS(LOG_SPAN("x", ((struct span){ text, 3 }))));
+		assert_reads_as(
+			(struct span){ text + 1, 1 }, (struct span){ text + 1, 1 });
+		const char *line = line_of(
+			json_style, FIELDS(LOG_SPAN("x", ((struct span){ text, 3 }))));
 		for (const char *at = line; at[1]; at++)
 			assert_in_range(*at, ' ', '~');
 	}
@@ -164,9 +177,9 @@ static void every_ascii_byte_survives_json(void **state)
 static void every_character_survives_json(void **state)
 {
 	(void)state;
-	static const char *const texts[] = { "\u00a0", "\u00ff", "\u07ff", "\u0800", "\ue000",
-		"\xed\x9f\xbf", "\uffff", "\U00010000", "\U0010ffff", "na\u00efve \u20ac \U0001f600!",
-		"\xc2\x80", "\xc2\x9b" };
+	static const char *const texts[] = { "\u00a0", "\u00ff", "\u07ff", "\u0800",
+		"\ue000", "\xed\x9f\xbf", "\uffff", "\U00010000", "\U0010ffff",
+		"na\u00efve \u20ac \U0001f600!", "\xc2\x80", "\xc2\x9b" };
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		assert_reads_as(span_of(texts[i]), span_of(texts[i]));
 }
@@ -174,7 +187,10 @@ static void every_character_survives_json(void **state)
 static void terminals_get_no_control_characters(void **state)
 {
 	(void)state;
-	assert_non_null(strstr(line_of(text_style, FIELDS(LOG_STR("x", "\xc2\x9b" "2J\x7f"))),
+	assert_non_null(strstr(line_of(text_style,
+				       FIELDS(LOG_STR("x",
+					       "\xc2\x9b"
+					       "2J\x7f"))),
 		" x=\"\\u009b2J\\u007f\"\n"));
 }
 
@@ -183,13 +199,19 @@ static void invalid_utf8_is_replaced(void **state)
 	(void)state;
 #define BAD "\xef\xbf\xbd"
 	static const char *const cases[][2] = {
-		{ "\x80", BAD }, { "a\xff" "b", "a" BAD "b" }, { "\xc3", BAD }, { "\xc3(", BAD "(" },
-		{ "\xc0\xaf", BAD BAD },                     /* overlong */
-		{ "\xe0\x80\x80", BAD BAD BAD },             /* overlong */
-		{ "\xed\xa0\x80", BAD BAD BAD },             /* a surrogate */
-		{ "\xf4\x90\x80\x80", BAD BAD BAD BAD },     /* above U+10FFFF */
+		{ "\x80", BAD },
+		{ "a\xff"
+		  "b",
+			"a" BAD "b" },
+		{ "\xc3", BAD },
+		{ "\xc3(", BAD "(" },
+		{ "\xc0\xaf", BAD BAD },                 /* overlong */
+		{ "\xe0\x80\x80", BAD BAD BAD },         /* overlong */
+		{ "\xed\xa0\x80", BAD BAD BAD },         /* a surrogate */
+		{ "\xf4\x90\x80\x80", BAD BAD BAD BAD }, /* above U+10FFFF */
 		{ "\xf5\x80\x80\x80", BAD BAD BAD BAD },
-		{ "\xe2\x82", BAD BAD }, { "\xf0\x9f\x98", BAD BAD BAD },
+		{ "\xe2\x82", BAD BAD },
+		{ "\xf0\x9f\x98", BAD BAD BAD },
 		{ "\xe2\x82\xac\xe2", "\xe2\x82\xac" BAD },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -212,10 +234,12 @@ static void an_overlong_line_is_cut_and_says_so(void **state)
 			struct span span = { text, len };
 			json_t *json = parsed(line_of(json_style,
 				FIELDS(LOG_SPAN("x", span), LOG_INT("y", INT64_MIN),
-					LOG_NAME("z", "a_name_of_some_length"), LOG_STR("q", "end"))));
-			bool whole = json_object_get(json, "q") != NULL
-				&& json_string_length(json_object_get(json, "q")) == 3;
-			assert_int_equal(!whole, json_is_true(json_object_get(json, "truncated")));
+					LOG_NAME("z", "a_name_of_some_length"),
+					LOG_STR("q", "end"))));
+			bool whole = json_object_get(json, "q") != NULL &&
+				json_string_length(json_object_get(json, "q")) == 3;
+			assert_int_equal(
+				!whole, json_is_true(json_object_get(json, "truncated")));
 			json_decref(json);
 			line_of(text_style, FIELDS(LOG_SPAN("x", span), LOG_INT("y", 1)));
 		}
@@ -243,7 +267,8 @@ static void *collect(void *arg)
 	do {
 		if (size - reader->len < 65536)
 			reader->text = realloc(reader->text, size = 2 * size + 65537);
-		got = read(reader->out, reader->text + reader->len, size - 1 - reader->len);
+		got = read(
+			reader->out, reader->text + reader->len, size - 1 - reader->len);
 		if (got > 0)
 			reader->len += (size_t)got;
 	} while (got > 0);
@@ -288,7 +313,9 @@ static void levels_below_the_threshold_are_not_written(void **state)
 		struct reader reader;
 		reader_open(&reader);
 		reader_read(&reader);
-		assert_int_equal(log_start((enum log_level)level, LOG_FORMAT_TEXT, reader.in), ERR_OK);
+		assert_int_equal(
+			log_start((enum log_level)level, LOG_FORMAT_TEXT, reader.in),
+			ERR_OK);
 		log_debug("d", LOG_INT("n", ++evaluated));
 		log_info("i");
 		log_warn("w");
@@ -296,7 +323,8 @@ static void levels_below_the_threshold_are_not_written(void **state)
 		log_line(LOG_LEVEL_DEBUG, "d", NULL, 0);
 		log_stop();
 		reader_close(&reader);
-		assert_int_equal(lines_in(reader.text), strlen(expected[level]) + (level == 0));
+		assert_int_equal(
+			lines_in(reader.text), strlen(expected[level]) + (level == 0));
 		for (const char *message = expected[level]; *message; message++) {
 			char padded[] = " ? ";
 			padded[1] = *message;
@@ -314,8 +342,10 @@ static void it_starts_once_and_again_after_a_stop(void **state)
 		struct reader reader;
 		reader_open(&reader);
 		reader_read(&reader);
-		assert_int_equal(log_start(LOG_LEVEL_INFO, LOG_FORMAT_JSON, reader.in), ERR_OK);
-		assert_int_equal(log_start(LOG_LEVEL_INFO, LOG_FORMAT_JSON, reader.in), ERR_BUSY);
+		assert_int_equal(
+			log_start(LOG_LEVEL_INFO, LOG_FORMAT_JSON, reader.in), ERR_OK);
+		assert_int_equal(
+			log_start(LOG_LEVEL_INFO, LOG_FORMAT_JSON, reader.in), ERR_BUSY);
 		log_info("while it runs");
 		log_stop();
 		log_stop();
@@ -355,7 +385,8 @@ static void *write_lines(void *arg)
 	memset(long_text, 'a' + (int)*writer, sizeof long_text);
 	for (int64_t i = 0; i < LINES_EACH; i++)
 		log_info("line", LOG_INT("writer", *writer), LOG_INT("n", i),
-			LOG_SPAN("text", ((struct span){ long_text, (size_t)(i % 300) })));
+			LOG_SPAN(
+				"text", ((struct span){ long_text, (size_t)(i % 300) })));
 	return NULL;
 }
 
@@ -371,7 +402,8 @@ static int64_t check_lines(char *text, int64_t *dropped)
 	int64_t next[WRITERS] = { 0 };
 	int64_t count = 0;
 	char *saved = NULL;
-	for (char *at = strtok_r(text, "\n", &saved); at; at = strtok_r(NULL, "\n", &saved)) {
+	for (char *at = strtok_r(text, "\n", &saved); at;
+		at = strtok_r(NULL, "\n", &saved)) {
 		json_t *line = parsed(at);
 		*dropped += int_of(line, "lines");
 		if (!json_object_get(line, "lines")) {
@@ -393,7 +425,8 @@ static void run_writers(void)
 	int64_t numbers[WRITERS];
 	for (int i = 0; i < WRITERS; i++) {
 		numbers[i] = i;
-		assert_int_equal(pthread_create(&threads[i], NULL, write_lines, &numbers[i]), 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, write_lines, &numbers[i]), 0);
 	}
 	for (int i = 0; i < WRITERS; i++)
 		pthread_join(threads[i], NULL);
@@ -436,7 +469,8 @@ static void a_blocked_reader_holds_nobody_up_and_learns_what_it_missed(void **st
 	/* The second run begins anew: order was checked above. */
 	int64_t written = 0;
 	char *saved = NULL;
-	for (char *at = strtok_r(reader.text, "\n", &saved); at; at = strtok_r(NULL, "\n", &saved)) {
+	for (char *at = strtok_r(reader.text, "\n", &saved); at;
+		at = strtok_r(NULL, "\n", &saved)) {
 		json_t *line = parsed(at);
 		dropped += int_of(line, "lines");
 		written += json_object_get(line, "lines") == NULL;
@@ -500,7 +534,9 @@ static void stopping_does_not_wait_for_a_stuck_reader_for_ever(void **state)
 		write_lines(&(int64_t){ 0 });
 		log_stop();
 		log_info("later");
-		_exit(log_start(LOG_LEVEL_INFO, LOG_FORMAT_JSON, reader.in) == ERR_BUSY ? 7 : 1);
+		_exit(log_start(LOG_LEVEL_INFO, LOG_FORMAT_JSON, reader.in) == ERR_BUSY
+				? 7
+				: 1);
 	}
 	int status = 0;
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -524,8 +560,10 @@ int main(void)
 		cmocka_unit_test(an_overlong_line_is_cut_and_says_so),
 		cmocka_unit_test(levels_below_the_threshold_are_not_written),
 		cmocka_unit_test(it_starts_once_and_again_after_a_stop),
-		cmocka_unit_test(lines_of_many_threads_are_whole_in_order_and_accounted_for),
-		cmocka_unit_test(a_blocked_reader_holds_nobody_up_and_learns_what_it_missed),
+		cmocka_unit_test(
+			lines_of_many_threads_are_whole_in_order_and_accounted_for),
+		cmocka_unit_test(
+			a_blocked_reader_holds_nobody_up_and_learns_what_it_missed),
 		cmocka_unit_test(a_non_blocking_fd_loses_nothing),
 		/* From here on drops are left over, which the next log would report. */
 		cmocka_unit_test(logging_keeps_errno),

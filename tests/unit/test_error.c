@@ -1,0 +1,60 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "service/error.h"
+
+static void every_error_has_a_name_of_its_own(void **state)
+{
+	(void)state;
+	for (enum err a = 0; a < ERR_COUNT; a++) {
+		assert_non_null(err_name(a));
+		assert_true(strlen(err_name(a)) > 0);
+		for (enum err b = 0; b < a; b++)
+			assert_string_not_equal(err_name(a), err_name(b));
+	}
+}
+
+static void every_cause_gives_an_error_of_the_same_name(void **state)
+{
+	(void)state;
+	assert_int_equal(err_of_cause(CANCEL_NONE), ERR_OK);
+	for (enum cancel_cause cause = CANCEL_NONE + 1; cause < CANCEL_CAUSES; cause++)
+		assert_string_equal(
+			err_name(err_of_cause(cause)), cancel_cause_name(cause));
+}
+
+static void only_the_errors_of_causes_count_as_cancelled(void **state)
+{
+	(void)state;
+	bool expected[ERR_COUNT] = { false };
+	for (enum cancel_cause cause = CANCEL_NONE + 1; cause < CANCEL_CAUSES; cause++)
+		expected[err_of_cause(cause)] = true;
+	for (enum err err = 0; err < ERR_COUNT; err++)
+		assert_int_equal(err_is_cancelled(err), expected[err]);
+}
+
+static void a_token_gives_the_error_of_its_cause(void **state)
+{
+	(void)state;
+	struct cancel *token = cancel_create(NULL);
+	assert_int_equal(err_of_token(NULL), ERR_OK);
+	assert_int_equal(err_of_token(token), ERR_OK);
+	cancel_fire(token, CANCEL_OPERATOR);
+	assert_int_equal(err_of_token(token), ERR_OPERATOR);
+	cancel_unref(token);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_error_has_a_name_of_its_own),
+		cmocka_unit_test(every_cause_gives_an_error_of_the_same_name),
+		cmocka_unit_test(only_the_errors_of_causes_count_as_cancelled),
+		cmocka_unit_test(a_token_gives_the_error_of_its_cause),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
