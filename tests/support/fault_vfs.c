@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +10,7 @@
 struct file {
 	sqlite3_file base;
 	bool is_wal;
-	_Alignas(max_align_t) char real[];
+	_Alignas(sqlite3_int64) char real[]; /* as SQLite aligns it */
 };
 
 static sqlite3_vfs vfs; /* the default one, but for what files it opens */
