@@ -30,7 +30,7 @@ enum { SLOWDOWN = HANGUP_SLOWDOWN };
 #else
 enum { SLOWDOWN = 1 };
 #endif
-enum { WORLDS = 64, ROUNDS = 90 / (SLOWDOWN + 1), PATIENCE_MS = 5000 };
+enum { WORLDS = 64, ROUNDS = 64 / (SLOWDOWN + 1), PATIENCE_MS = 5000 };
 
 /* A hook, and what must be true of it. */
 struct watched {
