@@ -44,7 +44,7 @@ struct conn {
 	atomic_int gone;
 	struct gate reported; /* anything */
 	struct gate left;     /* gone */
-	bool stays;           /* inside the callback, until: */
+	atomic_bool stays;    /* inside the callback, until: */
 	struct gate may_return;
 	atomic_bool returned;
 };
@@ -85,6 +85,15 @@ static void connect_pair(int *ret_ours, int *ret_peers)
 	*ret_ours = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(*ret_ours >= 0);
 	close(listener);
+}
+
+/* By a reset: a port that lingers in TIME_WAIT for a minute is not there for the
+ * next run. */
+static void close_at_once(int fd)
+{
+	const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	close(fd);
 }
 
 static void conn_init(struct conn *conn, struct watcher *watcher)
@@ -128,9 +137,10 @@ static void conn_unwatch(struct conn *conn)
 static void conn_close(struct conn *conn)
 {
 	conn_unwatch(conn);
-	close(conn->ours);
+	if (conn->ours >= 0)
+		close_at_once(conn->ours);
 	if (conn->peers >= 0)
-		close(conn->peers);
+		close_at_once(conn->peers);
 	gate_finish(&conn->reported);
 	gate_finish(&conn->left);
 	gate_finish(&conn->may_return);
@@ -154,9 +164,8 @@ static void peer_closes(struct conn *conn)
 
 static void peer_resets(struct conn *conn)
 {
-	const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
-	setsockopt(conn->peers, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-	peer_closes(conn);
+	close_at_once(conn->peers);
+	conn->peers = -1;
 }
 
 /* Returns when the watcher has handled whatever has happened so far: events come
@@ -321,7 +330,8 @@ static void a_stale_event_never_hits_the_next_user_of_the_slot(void **state)
 	watch stale = b.watched;
 	int stale_fd = b.ours;
 	conn_unwatch(&b);
-	close(b.ours);
+	close_at_once(b.ours);
+	b.ours = -1;
 	conn_init(&c, *state);
 	conn_renumber(&c, stale_fd);
 	conn_watch(&c);
@@ -334,7 +344,6 @@ static void a_stale_event_never_hits_the_next_user_of_the_slot(void **state)
 
 	peer_closes(&c);
 	gate_wait(&c.reported);
-	b.ours = -1;
 	conn_close(&first);
 	conn_close(&a);
 	conn_close(&b);
