@@ -8,6 +8,8 @@
  * returns err_of_token(). What SQL looks like is in stmt.h; nothing of SQLite
  * is visible from here.
  */
+#include <stdint.h>
+
 #include "service/cancel.h"
 #include "service/error.h"
 

@@ -5,8 +5,10 @@
  * The schema's history. db/migrations/NNNN_name.sql are embedded at build and
  * applied in order, each in a transaction of its own that also records it, all
  * under the database's write lock, so that two processes may start at once.
- * A checksum of each applied file is kept: history must not be edited.
+ * The text of each applied file is kept in the database: history must not be edited.
  */
+#include <stddef.h>
+
 #include "db/db.h"
 
 struct migration {
@@ -35,5 +37,8 @@ enum err db_migrate(const struct db_config *config, struct migrate_report *ret_r
 /* The same with another history, for tests. */
 enum err db_migrate_with(const struct db_config *config, const struct migration *history,
 	size_t count, struct migrate_report *ret_report);
+
+/* The schema's version as conn sees it. */
+enum err migrate_version(struct conn *conn, int *ret_version);
 
 #endif

@@ -24,10 +24,24 @@ instant activity_wait_begin(const char *what)
 	return instant_now();
 }
 
+static void end_wait(instant begun, _Atomic int64_t *total_ns)
+{
+	pool_block_end();
+	atomic_fetch_add(total_ns, instant_diff_ns(begun, instant_now()));
+	atomic_store(&activity_current()->waits_for, NULL);
+}
+
 void activity_wait_end(instant begun)
 {
-	struct activity *activity = activity_current();
-	pool_block_end();
-	atomic_fetch_add(&activity->db_wait_ns, instant_diff_ns(begun, instant_now()));
-	atomic_store(&activity->waits_for, NULL);
+	end_wait(begun, &activity_current()->db_wait_ns);
+}
+
+instant activity_client_wait_begin(void)
+{
+	return activity_wait_begin("client");
+}
+
+void activity_client_wait_end(instant begun)
+{
+	end_wait(begun, &activity_current()->client_wait_ns);
 }

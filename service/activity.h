@@ -19,7 +19,8 @@
 
 struct activity {
 	_Atomic(const char *) waits_for; /* a literal such as "connection"; NULL while running */
-	_Atomic int64_t db_wait_ns;      /* summed over all waits */
+	_Atomic int64_t db_wait_ns;      /* summed over all waits for the database */
+	_Atomic int64_t client_wait_ns;  /* for the client to send or to read */
 	_Atomic int64_t rows;            /* progress of imports, exports and reports */
 	_Atomic int64_t bytes;
 	atomic_bool committed;           /* a change of this work is durable */
@@ -33,11 +34,15 @@ void activity_enter(struct activity *activity);
 struct activity *activity_current(void);
 
 /*
- * Around every wait that can be long. Besides being shown, it lends the
+ * Around every wait for the database that can be long. Besides being shown, it lends the
  * worker's place in its lane to another job: a lane limits the work that runs,
  * not the work that waits. what is a literal. Calls do not nest.
  */
 instant activity_wait_begin(const char *what);
 void activity_wait_end(instant begun);
+
+/* The same around waits for the client. */
+instant activity_client_wait_begin(void);
+void activity_client_wait_end(instant begun);
 
 #endif

@@ -1,0 +1,112 @@
+/*
+ * The promise, measured: how long after a client has left the inventory report does
+ * the service go on working for it? From just before close() until nothing is in
+ * flight any more, seen by a thread that looks all the time. Half of the rounds have a
+ * second request behind the first, in the same write.
+ *
+ * Usage: bench_hangup DATABASE ROUNDS; the database as `hangup seed 1000000` makes it.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "handlers/app.h"
+#include "handlers/routes.h"
+#include "service/log.h"
+
+#define REQUEST "GET /v1/reports/inventory HTTP/1.1\r\nHost: bench\r\n\r\n"
+
+static unsigned in_flight(struct app *app)
+{
+	struct server_stats stats;
+	server_stats(app->server, &stats);
+	return stats.in_flight;
+}
+
+static bool is_running(struct app *app)
+{
+	struct server_stats stats;
+	server_stats(app->server, &stats);
+	return stats.lanes[LANE_LONG].running > 0;
+}
+
+static int connect_to(unsigned port)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+		perror("connect");
+		exit(1);
+	}
+	return fd;
+}
+
+/* Leaves a report that has run for a while; returns nanoseconds until idle, or -1
+ * when the report was done before. */
+static int64_t leave_one(struct app *app, const char *requests)
+{
+	int fd = connect_to(server_port(app->server));
+	if (write(fd, requests, strlen(requests)) < 0)
+		perror("write");
+	while (!is_running(app))
+		sched_yield();
+	usleep(2000 + (unsigned)rand() % 50000); /* somewhere in the report */
+	bool running = is_running(app);
+	instant left = instant_now();
+	close(fd);
+	while (in_flight(app) > 0)
+		sched_yield();
+	return running ? instant_diff_ns(left, instant_now()) : -1;
+}
+
+static int compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a;
+	int64_t y = *(const int64_t *)b;
+	return (x > y) - (x < y);
+}
+
+static void measure(struct app *app, const char *what, const char *requests, int rounds)
+{
+	int64_t *ns = calloc((size_t)rounds, sizeof *ns);
+	int count = 0;
+	while (ns && count < rounds) {
+		int64_t took = leave_one(app, requests);
+		if (took >= 0)
+			ns[count++] = took;
+	}
+	qsort(ns, (size_t)count, sizeof *ns, compare);
+	printf("%-24s %5d rounds: median %.3f ms, p99 %.3f ms, most %.3f ms\n", what, count,
+		(double)ns[count / 2] / 1e6, (double)ns[count * 99 / 100] / 1e6,
+		(double)ns[count - 1] / 1e6);
+	free(ns);
+}
+
+int main(int argc, char **argv)
+{
+	struct config config;
+	struct app *app;
+	int rounds = argc > 2 ? atoi(argv[2]) : 0;
+	if (rounds <= 0) {
+		fprintf(stderr, "Usage: %s DATABASE ROUNDS\n", argv[0]);
+		return 2;
+	}
+	config_default(&config);
+	config.port = 0;
+	snprintf(config.database_url, sizeof config.database_url, "sqlite:%s", argv[1]);
+	log_start(LOG_LEVEL_WARN, LOG_FORMAT_TEXT, STDERR_FILENO);
+	if (app_create(&config, routes, routes_count, &app) != ERR_OK)
+		return 1;
+	measure(app, "report", REQUEST, rounds);
+	measure(app, "report, then pipelined", REQUEST REQUEST, rounds);
+	app_destroy(app);
+	log_stop();
+	return 0;
+}

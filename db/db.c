@@ -1,0 +1,126 @@
+#include "db/db.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "db/conn_pool.h"
+#include "db/migrate.h"
+#include "db/writer.h"
+
+struct db {
+	struct db_config config; /* with copies of its strings */
+	char *path;
+	char *vfs; /* NULL for the default */
+	struct conn_pool readers;
+	struct writer *writer;
+};
+
+struct db_config db_config_default(void)
+{
+	return (struct db_config){
+		.readers = 16,
+		.write_queue_max = 1024,
+		.write_batch_max = 256,
+		.busy_timeout_ms = 5000,
+	};
+}
+
+static enum err keep_config(struct db *db, const struct db_config *config)
+{
+	db->path = strdup(config->path);
+	db->vfs = config->vfs ? strdup(config->vfs) : NULL;
+	if (!db->path || (config->vfs && !db->vfs))
+		return ERR_NOMEM;
+	db->config = *config;
+	db->config.path = db->path;
+	db->config.vfs = db->vfs;
+	return ERR_OK;
+}
+
+enum err db_open(const struct db_config *config, struct db **ret_db)
+{
+	struct db *db = calloc(1, sizeof *db);
+	if (!db)
+		return ERR_NOMEM;
+	enum err err = keep_config(db, config);
+	conn_pool_init(&db->readers, &db->config);
+	if (err == ERR_OK)
+		err = writer_create(&db->config, &db->writer);
+	if (err == ERR_OK)
+		*ret_db = db;
+	else
+		db_close(db);
+	return err;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	conn_pool_finish(&db->readers); /* first: a reader would hold up the checkpoint */
+	writer_destroy(db->writer);
+	free(db->vfs);
+	free(db->path);
+	free(db);
+}
+
+static enum err read_version(struct db *db, struct cancel *token, int *ret_version)
+{
+	AUTO_CONN *conn = NULL;
+	enum err err = db_read(db, token, &conn);
+	return err == ERR_OK ? migrate_version(conn, ret_version) : err;
+}
+
+enum err db_check(struct db *db, struct cancel *token, const char **ret_reason)
+{
+	int version = 0;
+	enum err err = read_version(db, token, &version);
+	if (err != ERR_OK) {
+		*ret_reason = "the database does not answer";
+		return err;
+	}
+	if (version == (int)migrations_count)
+		return ERR_OK;
+	*ret_reason = "the database has another schema than this program";
+	return ERR_INVALID;
+}
+
+enum err db_read(struct db *db, struct cancel *token, struct conn **ret_conn)
+{
+	return conn_pool_take(&db->readers, token, ret_conn);
+}
+
+void conn_release(struct conn *conn)
+{
+	if (conn)
+		conn_pool_give(conn);
+}
+
+enum err read_begin(struct conn *conn)
+{
+	return conn_begin(conn, "BEGIN");
+}
+
+void read_end(struct conn *conn)
+{
+	struct cancel *token = conn->token;
+	conn_rollback(conn);
+	conn_bind(conn, token);
+}
+
+enum err db_write(struct db *db, struct cancel *token, db_write_fn *fn, void *arg)
+{
+	return writer_write(db->writer, token, fn, arg);
+}
+
+enum err db_write_long(struct db *db, struct cancel *token, int64_t max_ms,
+	db_write_fn *fn, void *arg)
+{
+	return writer_write_long(db->writer, token, max_ms, fn, arg);
+}
+
+void db_stats(struct db *db, struct db_stats *ret_stats)
+{
+	conn_pool_stats(&db->readers, ret_stats);
+	writer_stats(db->writer, ret_stats);
+}

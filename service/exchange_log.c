@@ -1,0 +1,129 @@
+#include "service/exchange_log.h"
+
+#include "service/exchange.h"
+#include "service/log.h"
+#include "service/problem.h"
+#include "service/stream.h"
+
+static const char *const state_names[EXCHANGE_STATES] = {
+	[EXCHANGE_READING] = "reading", [EXCHANGE_QUEUED] = "queued",
+	[EXCHANGE_RUNNING] = "running", [EXCHANGE_SENDING] = "sending",
+	[EXCHANGE_DONE] = "done",
+};
+
+const char *exchange_state_name(enum exchange_state state)
+{
+	return state_names[state];
+}
+
+/* Which state the token fired in, by the clock: the hooks cannot tell, because
+ * the worker may have moved on before the hook of the exchange is run. What has not
+ * come is at INSTANT_NEVER. */
+static enum exchange_state state_at(const struct exchange *exchange, instant when)
+{
+	if (!instant_before(when, exchange->answered))
+		return EXCHANGE_SENDING;
+	if (!instant_before(when, exchange->running))
+		return EXCHANGE_RUNNING;
+	return instant_before(when, exchange->queued) ? EXCHANGE_READING : EXCHANGE_QUEUED;
+}
+
+/* When nothing was done for it any more: the handler had returned, and, if it was
+ * being sent, the connection was given up. */
+static instant stopped_at(const struct exchange *exchange, instant fired)
+{
+	return instant_before(exchange->stopped, fired) ? exchange->closed : exchange->stopped;
+}
+
+/* What ended the request before its time, for the log: a token that fired after
+ * all of the answer had left, or while a handler finished all the same, ended
+ * nothing. */
+enum cancel_cause exchange_cause(const struct exchange *exchange)
+{
+	enum cancel_cause cause = cancel_cause(exchange->req.cancel);
+	bool answered = exchange->sent_whole && !err_is_cancelled(exchange->result);
+	return answered ? CANCEL_NONE : cause;
+}
+
+static unsigned logged_status(const struct exchange *exchange, enum cancel_cause cause)
+{
+	if (cause == CANCEL_CLIENT_GONE)
+		return problem_status(ERR_CLIENT_GONE);
+	return exchange->res.status;
+}
+
+/* From a to b, absent when either did not come. */
+static struct log_field span_field(struct log_field field, instant a, instant b)
+{
+	field.number = instant_diff_ns(a, b);
+	if (a.ns == INSTANT_NEVER.ns || b.ns == INSTANT_NEVER.ns)
+		field.kind = LOG_KIND_NONE;
+	return field;
+}
+
+#define LOG_BETWEEN(key, a, b) span_field(LOG_MS(key, 0), (a), (b))
+
+static struct log_field unless_none(struct log_field field, bool present)
+{
+	if (!present)
+		field.kind = LOG_KIND_NONE;
+	return field;
+}
+
+static int64_t bytes_sent(const struct exchange *exchange)
+{
+	if (exchange->outgoing)
+		return stream_bytes(exchange->outgoing);
+	bool has_body = !exchange_is_head(exchange)
+		&& (exchange->sent_whole || exchange->cut_short);
+	return has_body ? (int64_t)exchange->res.body_len : 0;
+}
+
+static void log_begun(const struct exchange *exchange, enum cancel_cause cause)
+{
+	const struct request *req = &exchange->req;
+	const struct activity *activity = &exchange->activity;
+	bool cut = cause != CANCEL_NONE;
+	instant fired = cut ? cancel_fired_at(req->cancel) : INSTANT_NEVER;
+	instant handed = instant_min(exchange->running, exchange->stopped);
+	int64_t rows = atomic_load(&activity->rows);
+	int64_t client_wait_ns = atomic_load(&activity->client_wait_ns);
+	log_info("request", LOG_STR("id", req->id),
+		unless_none(LOG_NAME("trace", req->trace_id), req->trace_id[0]),
+		LOG_STR("client", exchange->address), LOG_STR("method", req->method),
+		LOG_NAME("route", req->route ? req->route->path : NULL),
+		LOG_STR("path", req->path),
+		LOG_INT("status", logged_status(exchange, cause)),
+		unless_none(LOG_NAME("error", err_name(exchange->result)),
+			exchange->result != ERR_OK),
+		LOG_NAME("cause", cut ? cancel_cause_name(cause) : NULL),
+		LOG_NAME("cancelled_while", cut ? exchange_state_name(state_at(exchange, fired)) : NULL),
+		LOG_BETWEEN("stopped_after_ms", fired, stopped_at(exchange, fired)),
+		unless_none(LOG_BOOL("committed", true), atomic_load(&activity->committed)),
+		LOG_INT("bytes", bytes_sent(exchange)),
+		unless_none(LOG_INT("received", (int64_t)exchange->received), exchange->received > 0),
+		unless_none(LOG_INT("rows", rows), rows > 0),
+		LOG_BETWEEN("queued_ms", exchange->queued, handed),
+		unless_none(LOG_MS("db_wait_ms", atomic_load(&activity->db_wait_ns)),
+			atomic_load(&activity->db_wait_ns) > 0),
+		unless_none(LOG_MS("client_wait_ms", client_wait_ns), client_wait_ns > 0),
+		LOG_BETWEEN("run_ms", exchange->running, exchange->stopped),
+		LOG_BETWEEN("send_ms", exchange->answered, exchange->closed),
+		LOG_BETWEEN("total_ms", exchange->began, exchange->closed));
+}
+
+/* A connection that closed before its request's headers were complete, or that
+ * libmicrohttpd refused by itself: it tells only that much. */
+static void log_unbegun(const struct exchange *exchange)
+{
+	log_info("request not begun", LOG_STR("client", exchange->address),
+		LOG_BETWEEN("total_ms", exchange->began, exchange->closed));
+}
+
+void exchange_log(const struct exchange *exchange, enum cancel_cause cause)
+{
+	if (exchange->begun)
+		log_begun(exchange, cause);
+	else
+		log_unbegun(exchange);
+}

@@ -1,0 +1,165 @@
+#include "service/request.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "service/media.h"
+#include "service/problem.h"
+#include "service/stream.h"
+
+struct span request_param(const struct request *req, const char *name)
+{
+	for (unsigned i = 0; i < req->match.params_count; i++)
+		if (span_is(req->match.params[i].name, name))
+			return req->match.params[i].value;
+	assert(!"the route has this parameter");
+	return (struct span){ 0 };
+}
+
+static const struct request_field *find_field(const struct request *req,
+	enum request_field_kind kind, const char *name, unsigned *ret_found)
+{
+	const struct request_field *first = NULL;
+	*ret_found = 0;
+	for (unsigned i = 0; i < req->fields_count; i++) {
+		const struct request_field *field = &req->fields[i];
+		/* Names of header fields know no case, those of parameters do. */
+		if (field->kind != kind
+			|| (kind == REQUEST_HEADER ? strcasecmp : strcmp)(field->name.data, name))
+			continue;
+		first = first ? first : field;
+		(*ret_found)++;
+	}
+	return first;
+}
+
+enum err request_query(const struct request *req, const char *name, struct span *ret)
+{
+	unsigned found;
+	const struct request_field *field = find_field(req, REQUEST_QUERY, name, &found);
+	if (found > 1)
+		return ERR_BAD_REQUEST;
+	if (field && memchr(field->value.data, '\0', field->value.len))
+		return ERR_BAD_REQUEST;
+	*ret = field ? field->value : (struct span){ 0 };
+	return ERR_OK;
+}
+
+struct span request_header(const struct request *req, const char *name)
+{
+	unsigned found;
+	const struct request_field *field = find_field(req, REQUEST_HEADER, name, &found);
+	return field ? field->value : (struct span){ 0 };
+}
+
+unsigned request_header_count(const struct request *req, const char *name)
+{
+	unsigned found;
+	find_field(req, REQUEST_HEADER, name, &found);
+	return found;
+}
+
+int request_accepts(const struct request *req, const char *type)
+{
+	return media_quality(request_header(req, "Accept"), type);
+}
+
+enum err request_read(const struct request *req, char *buffer, size_t size,
+	size_t *ret_len)
+{
+	return stream_read(req->incoming, buffer, size, ret_len);
+}
+
+static bool is_deeper(const json_t *json, int levels)
+{
+	const char *key;
+	json_t *child;
+	size_t index;
+	if (!json_is_object(json) && !json_is_array(json))
+		return false;
+	if (levels == 0)
+		return true;
+	json_object_foreach ((json_t *)json, key, child)
+		if (is_deeper(child, levels - 1))
+			return true;
+	json_array_foreach (json, index, child)
+		if (is_deeper(child, levels - 1))
+			return true;
+	return false;
+}
+
+static enum err parse_failed(const json_error_t *error, struct response *res)
+{
+	switch (json_error_code(error)) {
+	case json_error_out_of_memory:
+		return ERR_NOMEM;
+	case json_error_numeric_overflow:
+		return problem(res, ERR_INVALID, "Line %d, column %d: the number is out of range.",
+			error->line, error->column);
+	default:
+		return problem(res, ERR_NOT_JSON, "Line %d, column %d: %s.", error->line,
+			error->column, error->text);
+	}
+}
+
+enum err json_parse(struct span text, struct response *res, json_t **ret_json)
+{
+	json_error_t error;
+	json_t *json = json_loadb(text.data ? text.data : "", text.len,
+		JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (!json)
+		return parse_failed(&error, res);
+	if (is_deeper(json, JSON_DEPTH_MAX)) {
+		json_decref(json);
+		return problem(res, ERR_NOT_JSON, "The body nests deeper than %d levels.",
+			JSON_DEPTH_MAX);
+	}
+	*ret_json = json;
+	return ERR_OK;
+}
+
+enum err request_json(const struct request *req, struct response *res, json_t **ret_json)
+{
+	return json_parse(req->body, res, ret_json);
+}
+
+enum err request_reserve(struct request *req, unsigned count, size_t text_size)
+{
+	/* Each kept text gets a NUL; a field keeps two. */
+	enum { OTHER_TEXTS = 4 };
+	req->text_size = text_size + 2 * (size_t)count + OTHER_TEXTS;
+	req->fields_max = count;
+	req->fields = calloc(count ? count : 1, sizeof *req->fields);
+	req->text = malloc(req->text_size);
+	return req->fields && req->text ? ERR_OK : ERR_NOMEM;
+}
+
+const char *request_keep(struct request *req, struct span text)
+{
+	assert(req->text_used + text.len < req->text_size);
+	char *kept = req->text + req->text_used;
+	if (text.len > 0)
+		memcpy(kept, text.data, text.len);
+	kept[text.len] = '\0';
+	req->text_used += text.len + 1;
+	return kept;
+}
+
+void request_add_field(struct request *req, enum request_field_kind kind,
+	struct span name, struct span value)
+{
+	assert(req->fields_count < req->fields_max);
+	req->fields[req->fields_count++] = (struct request_field){
+		.kind = kind,
+		.name = { request_keep(req, name), name.len },
+		.value = { request_keep(req, value), value.len },
+	};
+}
+
+void request_finish(struct request *req)
+{
+	free(req->fields);
+	free(req->text);
+	*req = (struct request){ 0 };
+}

@@ -1,0 +1,118 @@
+#include "service/router.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct span next_segment(const char **path)
+{
+	while (**path == '/')
+		(*path)++;
+	struct span segment = { *path, strcspn(*path, "/") };
+	*path += segment.len;
+	return segment;
+}
+
+static bool is_param(struct span pattern)
+{
+	return pattern.len > 2 && pattern.data[0] == '{';
+}
+
+static bool same(struct span a, struct span b)
+{
+	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+static bool add_param(struct route_match *match, struct span pattern, struct span value)
+{
+	if (match->params_count == ROUTE_PARAMS_MAX)
+		return false;
+	match->params[match->params_count++] = (struct route_param){
+		.name = { pattern.data + 1, pattern.len - 2 },
+		.value = value,
+	};
+	return true;
+}
+
+/* A path that ends in a slash, or has two in a row, is another path. */
+static bool is_tidy(const char *path)
+{
+	size_t len = strlen(path);
+	return path[0] == '/' && !strstr(path, "//") && (len == 1 || path[len - 1] != '/');
+}
+
+/* Whether path has route's shape; ret_match then holds its parameters. */
+static bool matches(const struct route *route, const char *path,
+	struct route_match *ret_match)
+{
+	struct route_match match = { .route = route };
+	const char *pattern = route->path;
+	while (*pattern || *path) {
+		struct span want = next_segment(&pattern);
+		struct span have = next_segment(&path);
+		if (is_param(want) && have.len > 0) {
+			if (!add_param(&match, want, have))
+				return false;
+		} else if (!same(want, have)) {
+			return false;
+		}
+	}
+	*ret_match = match;
+	return true;
+}
+
+static bool answers(const struct route *route, const char *method)
+{
+	if (strcmp(route->method, method) == 0)
+		return true;
+	return strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0;
+}
+
+/* More spelt-out segments, that is fewer parameters, win. */
+static bool is_better(const struct route_match *a, const struct route_match *b)
+{
+	return !b->route || a->params_count < b->params_count;
+}
+
+enum err route_find(const struct route *routes, size_t count, const char *method,
+	const char *path, struct route_match *ret_match)
+{
+	struct route_match best = { 0 };
+	struct route_match match;
+	bool exists = false;
+	*ret_match = best;
+	if (!is_tidy(path))
+		return ERR_NOT_FOUND;
+	for (size_t i = 0; i < count; i++) {
+		if (!matches(&routes[i], path, &match))
+			continue;
+		exists = true;
+		if (answers(&routes[i], method) && is_better(&match, &best))
+			best = match;
+	}
+	*ret_match = best;
+	if (best.route)
+		return ERR_OK;
+	return exists ? ERR_METHOD : ERR_NOT_FOUND;
+}
+
+static void add_method(char *list, size_t size, const char *method)
+{
+	size_t len = strlen(list);
+	snprintf(list + len, size - len, "%s%s", len ? ", " : "", method);
+}
+
+void route_allow(const struct route *routes, size_t count, const char *path, char *ret,
+	size_t size)
+{
+	struct route_match match;
+	ret[0] = '\0';
+	for (size_t i = 0; i < count && is_tidy(path); i++) {
+		if (!matches(&routes[i], path, &match))
+			continue;
+		add_method(ret, size, routes[i].method);
+		if (strcmp(routes[i].method, "GET") == 0)
+			add_method(ret, size, "HEAD");
+	}
+	if (ret[0])
+		add_method(ret, size, "OPTIONS");
+}
