@@ -18,6 +18,7 @@
 #include "tests/support/actor.h"
 #include "tests/support/fault_alloc.h"
 #include "tests/support/gate.h"
+#include "tests/support/shake.h"
 
 static int start(void **state)
 {
@@ -577,11 +578,13 @@ static void tell_owner(void *arg, enum watch_event event)
 	if (owner->over || !owner->may_hear)
 		abort();
 	gate_open(&owner->heard);
+	shake(2); /* from the next call on */
 }
 
 static void come_and_go(void *arg)
 {
 	struct watcher *watcher = arg;
+	shake(1);
 	for (int i = 0; i < STORM_ROUNDS; i++) {
 		int fds[2];
 		watch watched;
