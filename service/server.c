@@ -349,6 +349,11 @@ enum err server_create(const struct server_setup *setup, struct server **ret_ser
 	return err;
 }
 
+const char *server_library_version(void)
+{
+	return MHD_get_version();
+}
+
 unsigned server_port(const struct server *server)
 {
 	return server->port;
