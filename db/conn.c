@@ -41,15 +41,15 @@
  */
 
 #define PROGRESS_OPCODES 1000 /* some 20 microseconds */
-#define SHORT_PAUSES 20       /* of 1 ms, while the lock may be held for a commit only */
-#define LONG_PAUSE_MS 10
+#define SHORT_PAUSES     20   /* of 1 ms, while the lock may be held for a commit only */
+#define LONG_PAUSE_MS    10
 
 /* A small page cache, because a sort run is as long as it is, and cannot be
  * interrupted; the operating system's cache stands in for it through mmap. */
 #define COMMON_PRAGMAS "PRAGMA cache_size = -2000; PRAGMA mmap_size = 1073741824;"
 
-#define WRITER_PRAGMAS                                                                   \
-	"PRAGMA synchronous = FULL;"                                                     \
+#define WRITER_PRAGMAS               \
+	"PRAGMA synchronous = FULL;" \
 	"PRAGMA journal_size_limit = 67108864;" /* a WAL that grew gives its space back */
 
 static const struct {
@@ -104,8 +104,8 @@ static bool disk_is_full(sqlite3 *sqlite)
 
 static bool is_past_limit(const struct conn *conn)
 {
-	return conn->stop_at.ns != INSTANT_NEVER.ns
-		&& !instant_before(instant_now(), conn->stop_at);
+	return conn->stop_at.ns != INSTANT_NEVER.ns &&
+		!instant_before(instant_now(), conn->stop_at);
 }
 
 /* Why what runs on conn is to stop; ERR_OK when it is not. */
@@ -162,12 +162,13 @@ static int wait_for_lock(void *arg, int pauses)
 	if (!conn->token)
 		return 0;
 	if (pauses == 0)
-		conn->busy_until = instant_min(conn->stop_at,
-			instant_add_ms(now, conn->busy_timeout_ms));
+		conn->busy_until = instant_min(
+			conn->stop_at, instant_add_ms(now, conn->busy_timeout_ms));
 	if (!instant_before(now, conn->busy_until))
 		return 0;
 	instant next = instant_add_ms(now, pauses < SHORT_PAUSES ? 1 : LONG_PAUSE_MS);
-	return cancel_sleep(conn->token, instant_min(next, conn->busy_until)) == CANCEL_NONE;
+	return cancel_sleep(conn->token, instant_min(next, conn->busy_until)) ==
+		CANCEL_NONE;
 }
 
 static void interrupt(void *arg, enum cancel_cause cause)
@@ -279,7 +280,8 @@ enum err conn_open(const struct db_config *config, enum conn_role role,
 	TAILQ_INIT(&conn->cache.idle);
 	conn->busy_timeout_ms = config->busy_timeout_ms;
 	int code = sqlite3_open_v2(config->path, &conn->sqlite,
-		roles[role].flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, config->vfs);
+		roles[role].flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+		config->vfs);
 	enum err err = conn_error(conn, code);
 	if (err == ERR_OK) {
 		conn_bind(conn, token);

@@ -36,10 +36,10 @@ struct conn {
 
 	struct cancel *token; /* NULL: nobody may stop what runs now */
 	struct cancel_hook hook;
-	instant stop_at;      /* a limit besides the token; ERR_BUSY when it has passed */
-	instant busy_until;   /* of the wait for a lock that is going on */
-	bool in_transaction;  /* between conn_begin() and its end: what we believe */
-	enum err failed;      /* what the last failed statement said */
+	instant stop_at;     /* a limit besides the token; ERR_BUSY when it has passed */
+	instant busy_until;  /* of the wait for a lock that is going on */
+	bool in_transaction; /* between conn_begin() and its end: what we believe */
+	enum err failed;     /* what the last failed statement said */
 
 	struct conn_pool *pool; /* NULL outside one */
 	SLIST_ENTRY(conn) link; /* conn_pool::idle */

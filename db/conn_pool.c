@@ -47,8 +47,8 @@ void conn_pool_finish(struct conn_pool *pool)
 static bool take_or_queue(struct conn_pool *pool, struct conn_waiter *waiter)
 {
 	pthread_mutex_lock(&pool->lock);
-	waiter->served = pool->lent < pool->max;
-	if (waiter->served) {
+	bool served = pool->lent < pool->max;
+	if (served) {
 		pool->lent++;
 		waiter->conn = pop_idle(pool);
 	} else {
@@ -56,7 +56,7 @@ static bool take_or_queue(struct conn_pool *pool, struct conn_waiter *waiter)
 		TAILQ_INSERT_TAIL(&pool->waiting, waiter, link);
 	}
 	pthread_mutex_unlock(&pool->lock);
-	return waiter->served;
+	return served;
 }
 
 static void leave_queue(struct conn_pool *pool, struct conn_waiter *waiter)
@@ -66,8 +66,8 @@ static void leave_queue(struct conn_pool *pool, struct conn_waiter *waiter)
 }
 
 /* A place that came just as the token fired is kept. */
-static enum err wait_in_queue(struct conn_pool *pool, struct conn_waiter *waiter,
-	struct cancel *token)
+static enum err wait_in_queue(
+	struct conn_pool *pool, struct conn_waiter *waiter, struct cancel *token)
 {
 	struct cancel_waiter on_token;
 	cancel_wait_begin(&on_token, token, &pool->lock, &waiter->changed);
@@ -82,8 +82,8 @@ static enum err wait_in_queue(struct conn_pool *pool, struct conn_waiter *waiter
 	return served ? ERR_OK : err_of_token(token);
 }
 
-static enum err take_place(struct conn_pool *pool, struct cancel *token,
-	struct conn **ret_conn)
+static enum err take_place(
+	struct conn_pool *pool, struct cancel *token, struct conn **ret_conn)
 {
 	struct conn_waiter waiter = { .changed = PTHREAD_COND_INITIALIZER };
 	enum err err = ERR_OK;
@@ -116,8 +116,8 @@ static void give_place(struct conn_pool *pool, struct conn *conn)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-enum err conn_pool_take(struct conn_pool *pool, struct cancel *token,
-	struct conn **ret_conn)
+enum err conn_pool_take(
+	struct conn_pool *pool, struct cancel *token, struct conn **ret_conn)
 {
 	struct conn *conn = NULL;
 	enum err err = err_of_token(token);

@@ -14,7 +14,7 @@ struct conn_pool {
 	const struct db_config *config; /* set once; outlives the pool */
 	unsigned max;                   /* set once */
 	pthread_mutex_t lock;
-	SLIST_HEAD(, conn) idle;                            /* lock; conn::link */
+	SLIST_HEAD(, conn) idle;                       /* lock; conn::link */
 	TAILQ_HEAD(conn_waiters, conn_waiter) waiting; /* lock; conn_waiter::link */
 	unsigned lent;          /* lock: of max, those used or being opened */
 	unsigned waiting_count; /* lock */
@@ -25,8 +25,8 @@ void conn_pool_finish(struct conn_pool *pool); /* none may be lent */
 
 /* Lends a connection bound to token, which the caller holds until it is given
  * back. Blocks; any thread. */
-enum err conn_pool_take(struct conn_pool *pool, struct cancel *token,
-	struct conn **ret_conn);
+enum err conn_pool_take(
+	struct conn_pool *pool, struct cancel *token, struct conn **ret_conn);
 
 /* Ends what was left open, unbinds, and gives conn to who has waited longest.
  * Blocks only while an interrupt is being delivered. */

@@ -113,8 +113,8 @@ enum err db_write(struct db *db, struct cancel *token, db_write_fn *fn, void *ar
 	return writer_write(db->writer, token, fn, arg);
 }
 
-enum err db_write_long(struct db *db, struct cancel *token, int64_t max_ms,
-	db_write_fn *fn, void *arg)
+enum err db_write_long(
+	struct db *db, struct cancel *token, int64_t max_ms, db_write_fn *fn, void *arg)
 {
 	return writer_write_long(db->writer, token, max_ms, fn, arg);
 }

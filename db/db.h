@@ -20,8 +20,8 @@ struct db_config {
 	const char *path;         /* of the database file */
 	const char *vfs;          /* NULL for SQLite's default; tests bring their own */
 	unsigned readers;         /* connections for reading: DB_READERS */
-	unsigned write_queue_max; /* writes waiting; one more is ERR_BUSY: DB_WRITE_QUEUE */
-	unsigned write_batch_max; /* writes that share a commit; 1 = no sharing: DB_WRITE_BATCH */
+	unsigned write_queue_max; /* one more waiting is ERR_BUSY: DB_WRITE_QUEUE */
+	unsigned write_batch_max; /* share a commit; 1, not sharing: DB_WRITE_BATCH */
 	int64_t busy_timeout_ms;  /* for another process's lock, then ERR_BUSY */
 };
 
@@ -37,8 +37,8 @@ enum err db_open(const struct db_config *config, struct db **ret_db);
 void db_close(struct db *db);
 
 /* Whether the database answers and its schema is the one this binary was built
- * for: a trivial read. *ret_reason is a literal when it does not. Blocks as
- * db_read() does. */
+ * for (else ERR_INVALID): a trivial read. *ret_reason is a literal when it does
+ * not. Blocks as db_read() does. */
 enum err db_check(struct db *db, struct cancel *token, const char **ret_reason);
 
 /*
@@ -61,7 +61,9 @@ static inline void conn_release_at(struct conn **conn)
 }
 #define AUTO_CONN __attribute__((cleanup(conn_release_at))) struct conn
 
-/* Opens one snapshot that all reads see until read_end() or conn_release(). */
+/* Opens one snapshot, which the first read takes and all reads see until
+ * read_end() or conn_release(). After an error that lost it (such as no memory)
+ * reads fail; they never go on in another. */
 enum err read_begin(struct conn *conn);
 void read_end(struct conn *conn);
 
@@ -75,29 +77,31 @@ void read_end(struct conn *conn);
 typedef enum err db_write_fn(struct conn *conn, void *arg);
 
 /* Runs fn and returns once its changes are durable (ERR_OK), or undone (fn's
- * error, or err_of_token() when token fired before fn began, or the database's).
- * Once fn has begun it is let finish: it is short, and an interrupt would undo
- * its neighbours. After the commit has begun its result is the answer,
- * whatever the token says. Any thread but the writer's; blocks. */
+ * error, or err_of_token() when token fired before fn had returned, or the
+ * database's). Before fn begins, token ends the waiting at once. Once fn has begun
+ * it is let finish: it is short, and an interrupt would undo its neighbours. Once
+ * fn has returned, the commit's result is the answer, whatever the token says.
+ * ERR_BUSY at once when write_queue_max are waiting. Any thread but the writer's;
+ * blocks. */
 enum err db_write(struct db *db, struct cancel *token, db_write_fn *fn, void *arg);
 
-/* The same in a transaction of its own, which token interrupts at any moment
- * up to the commit. For changes of many rows. While it runs, short writes wait:
- * it gets at most max_ms once it has begun, then ERR_BUSY. */
-enum err db_write_long(struct db *db, struct cancel *token, int64_t max_ms,
-	db_write_fn *fn, void *arg);
+/* The same in a transaction of its own, in which token interrupts fn at any moment.
+ * For changes of many rows. While it runs, short writes wait: it gets at most
+ * max_ms, which is over 0, to have the database and run fn, then ERR_BUSY. */
+enum err db_write_long(
+	struct db *db, struct cancel *token, int64_t max_ms, db_write_fn *fn, void *arg);
 
 /*
  * Figures for metrics and tests; a moment's view, any thread.
  */
 struct db_stats {
-	unsigned readers;        /* connections in the pool */
-	unsigned readers_lent;   /* of which in use now */
+	unsigned readers;            /* connections in the pool */
+	unsigned readers_lent;       /* of which in use now */
 	unsigned readers_waited_for; /* callers waiting now */
 	unsigned writes_waiting;
 	uint64_t commits;
-	uint64_t writes_committed;  /* members of those commits */
-	uint64_t writes_undone;     /* failed or cancelled alone */
+	uint64_t writes_committed; /* members of those commits */
+	uint64_t writes_undone;    /* begun, then failed or cancelled */
 	uint64_t batch_size_max;
 	uint64_t commit_ns_total;
 	uint64_t commit_ns_max;

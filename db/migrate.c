@@ -15,12 +15,12 @@
  * start at once each may apply some, and neither applies one twice. A database that
  * is current is only read: a start does not wait for somebody's long write.
  */
-#define CREATE_HISTORY                                                                   \
-	"CREATE TABLE IF NOT EXISTS schema_history ("                                    \
-	"  version INTEGER PRIMARY KEY,"                                                 \
-	"  name TEXT NOT NULL,"                                                          \
-	"  sql TEXT NOT NULL,"                                                           \
-	"  applied_at INTEGER NOT NULL" /* ms since 1970 */                              \
+#define CREATE_HISTORY                                      \
+	"CREATE TABLE IF NOT EXISTS schema_history ("       \
+	"  version INTEGER PRIMARY KEY,"                    \
+	"  name TEXT NOT NULL,"                             \
+	"  sql TEXT NOT NULL,"                              \
+	"  applied_at INTEGER NOT NULL" /* ms since 1970 */ \
 	") STRICT"
 
 struct migrator {
@@ -31,8 +31,8 @@ struct migrator {
 	struct migrate_report *report;
 };
 
-__attribute__((format(printf, 3, 4))) static enum err refuse(struct migrator *migrator,
-	enum err err, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static enum err refuse(
+	struct migrator *migrator, enum err err, const char *format, ...)
 {
 	char *message = migrator->report->message;
 	va_list args;
@@ -46,8 +46,8 @@ __attribute__((format(printf, 3, 4))) static enum err refuse(struct migrator *mi
 enum err migrate_version(struct conn *conn, int *ret_version)
 {
 	AUTO_STMT *stmt = NULL;
-	enum err err =
-		stmt_prepare(conn, "SELECT max(version) FROM schema_history", &stmt);
+	enum err err = stmt_prepare(
+		conn, "SELECT max(version) FROM schema_history", &stmt);
 	bool row = false;
 	if (err == ERR_OK)
 		err = stmt_step(stmt, &row);
@@ -109,8 +109,8 @@ static enum err record(struct conn *conn, const struct migration *migration)
 
 /* Foreign keys are not enforced while a migration rebuilds tables
  * (https://sqlite.org/lang_altertable.html, section 7), but they must hold after. */
-static enum err check_foreign_keys(struct migrator *migrator,
-	const struct migration *migration)
+static enum err check_foreign_keys(
+	struct migrator *migrator, const struct migration *migration)
 {
 	AUTO_STMT *stmt = NULL;
 	enum err err = stmt_prepare(migrator->conn, "PRAGMA foreign_key_check", &stmt);
@@ -130,7 +130,8 @@ static enum err apply(struct migrator *migrator, const struct migration *migrati
 	int code = sqlite3_exec(conn->sqlite, migration->sql, NULL, NULL, NULL);
 	if (code != SQLITE_OK)
 		return refuse(migrator, conn_error(conn, code), "migration %04d_%s: %s",
-			migration->version, migration->name, sqlite3_errmsg(conn->sqlite));
+			migration->version, migration->name,
+			sqlite3_errmsg(conn->sqlite));
 	if (!conn_transaction_is_open(conn))
 		return refuse(migrator, ERR_INVALID,
 			"migration %04d_%s ends the transaction it is applied in",
@@ -145,7 +146,8 @@ static enum err apply_next(struct migrator *migrator, int *ret_version)
 	int version = 0;
 	enum err err = conn_begin(migrator->conn, "BEGIN IMMEDIATE");
 	if (err == ERR_OK)
-		err = read_history(migrator, &version); /* another process may have been here */
+		err = read_history(
+			migrator, &version); /* another process may have been here */
 	if (err != ERR_OK)
 		return err;
 	if ((size_t)version < migrator->count)
@@ -185,7 +187,8 @@ static enum err migrate(struct migrator *migrator, const struct db_config *confi
 	if (err == ERR_OK)
 		err = apply_pending(migrator);
 	if (err != ERR_OK)
-		refuse(migrator, err, "cannot migrate %s: %s", config->path, err_name(err));
+		refuse(migrator, err, "cannot migrate %s: %s", config->path,
+			err_name(err));
 	conn_close(migrator->conn);
 	cancel_unref(migrator->never);
 	return err;

@@ -16,7 +16,7 @@
 struct stmt {
 	struct conn *conn;
 	sqlite3_stmt *sqlite;
-	int bind_code; /* SQLite's first complaint while binding */
+	int bind_code;          /* SQLite's first complaint while binding */
 	TAILQ_ENTRY(stmt) link; /* stmt_cache::idle */
 };
 
@@ -24,8 +24,8 @@ static struct stmt *take_idle(struct stmt_cache *cache, const char *sql)
 {
 	struct stmt *stmt;
 	TAILQ_FOREACH(stmt, &cache->idle, link)
-		if (strcmp(sqlite3_sql(stmt->sqlite), sql) == 0)
-			break;
+	if (strcmp(sqlite3_sql(stmt->sqlite), sql) == 0)
+		break;
 	if (!stmt)
 		return NULL;
 	TAILQ_REMOVE(&cache->idle, stmt, link);
@@ -58,8 +58,8 @@ static enum err prepare(struct conn *conn, const char *sql, struct stmt **ret_st
 	if (!stmt)
 		return ERR_NOMEM;
 	const char *rest = "";
-	int code = sqlite3_prepare_v3(conn->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT,
-		&stmt->sqlite, &rest);
+	int code = sqlite3_prepare_v3(
+		conn->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt->sqlite, &rest);
 	if (code != SQLITE_OK) {
 		drop(stmt);
 		return conn_error(conn, code);
@@ -119,8 +119,9 @@ void stmt_bind_int(struct stmt *stmt, int index, int64_t value)
 
 void stmt_bind_text(struct stmt *stmt, int index, struct span text)
 {
-	note_binding(stmt, sqlite3_bind_text64(stmt->sqlite, index, text.data, text.len,
-				   SQLITE_STATIC, SQLITE_UTF8));
+	note_binding(stmt,
+		sqlite3_bind_text64(stmt->sqlite, index, text.data, text.len,
+			SQLITE_STATIC, SQLITE_UTF8));
 }
 
 void stmt_bind_null(struct stmt *stmt, int index)

@@ -14,7 +14,8 @@
 
 struct stmt;
 
-/* Takes the statement for sql from the connection's cache, or prepares it. */
+/* Takes the statement for sql, which is exactly one, from the connection's cache, or
+ * prepares it. The cache finds it by its text: sql need not be a literal. */
 enum err stmt_prepare(struct conn *conn, const char *sql, struct stmt **ret_stmt);
 
 /* Resets it, clears its bindings and gives it back. NULL is a no-op. */
@@ -34,10 +35,12 @@ void stmt_bind_null(struct stmt *stmt, int index);
 
 /* Advances to the next row. *ret_row says whether there is one. ERR_OK, the
  * token's error when it was cancelled, ERR_CONFLICT for a constraint, ERR_BUSY,
- * ERR_DISK_FULL, ERR_NOMEM, ERR_IO, ERR_CORRUPT or ERR_INTERNAL. */
+ * ERR_DISK_FULL, ERR_NOMEM, ERR_IO, ERR_CORRUPT or ERR_INTERNAL. Not to be called
+ * again after it said that there is no row: it would start anew. */
 enum err stmt_step(struct stmt *stmt, bool *ret_row);
 
-/* For statements without rows: steps once. */
+/* For statements without rows: steps once and resets, so that it can be bound anew
+ * and run again. */
 enum err stmt_run(struct stmt *stmt);
 
 /* stmt_prepare(), stmt_run() and release of sql without parameters. */
@@ -52,7 +55,8 @@ bool stmt_is_null(struct stmt *stmt, int column);
 int64_t conn_last_id(struct conn *conn);
 int64_t conn_changes(struct conn *conn);
 
-/* The token the connection is bound to, for loops between rows. */
+/* The token the connection is bound to, for loops between rows; one that never
+ * fires inside db_write(), whose fn is let finish. */
 struct cancel *conn_token(struct conn *conn);
 
 #endif

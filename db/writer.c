@@ -61,11 +61,11 @@ struct change {
 TAILQ_HEAD(changes, change);
 
 struct writer {
-	struct conn *conn;    /* writer's thread */
-	struct cancel *never; /* a token that never fires, for shared transactions */
-	const char *wal_path; /* lives as long as conn */
-	unsigned queue_max;   /* set once */
-	unsigned batch_max;   /* set once */
+	struct conn *conn;      /* writer's thread */
+	struct cancel *never;   /* a token that never fires, for shared transactions */
+	const char *wal_path;   /* lives as long as conn */
+	unsigned queue_max;     /* set once */
+	unsigned batch_max;     /* set once */
 	unsigned wal_frames;    /* writer's thread: in the WAL at the last commit */
 	unsigned checkpoint_at; /* writer's thread: that many call for a checkpoint */
 	pthread_t thread;
@@ -174,8 +174,8 @@ static enum err submit(struct writer *writer, struct change *change)
 	return err;
 }
 
-enum err writer_write(struct writer *writer, struct cancel *token, db_write_fn *fn,
-	void *arg)
+enum err writer_write(
+	struct writer *writer, struct cancel *token, db_write_fn *fn, void *arg)
 {
 	struct change change = { .fn = fn, .arg = arg, .token = token };
 	return submit(writer, &change);
@@ -298,7 +298,8 @@ static enum err commit(struct writer *writer, unsigned kept)
 	if (err != ERR_OK)
 		conn_rollback(writer->conn);
 	else if (kept > 0)
-		count_commit(writer, kept, (uint64_t)instant_diff_ns(begun, instant_now()));
+		count_commit(
+			writer, kept, (uint64_t)instant_diff_ns(begun, instant_now()));
 	return err;
 }
 
@@ -348,13 +349,13 @@ static enum err make_in_savepoint(struct writer *writer, struct change *change)
 }
 
 /* Returns how many were made; *ret_kept of them are to be kept. */
-static unsigned make_batch(struct writer *writer, struct changes *batch,
-	unsigned *ret_kept)
+static unsigned make_batch(
+	struct writer *writer, struct changes *batch, unsigned *ret_kept)
 {
 	struct change *change;
 	unsigned made = 0;
-	while (made < writer->batch_max && !is_lost(writer->conn)
-		&& (change = next_wanted(writer, false))) {
+	while (made < writer->batch_max && !is_lost(writer->conn) &&
+		(change = next_wanted(writer, false))) {
 		change->result = make_in_savepoint(writer, change);
 		TAILQ_INSERT_TAIL(batch, change, link);
 		*ret_kept += change->result == ERR_OK;
@@ -434,8 +435,8 @@ static void checkpoint_if_due(struct writer *writer)
 {
 	if (writer->wal_frames < writer->checkpoint_at)
 		return;
-	sqlite3_wal_checkpoint_v2(writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE,
-		NULL, NULL);
+	sqlite3_wal_checkpoint_v2(
+		writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	writer->checkpoint_at = writer->wal_frames + CHECKPOINT_FRAMES;
 }
 
@@ -499,8 +500,8 @@ static void stop(struct writer *writer)
 	pthread_cond_signal(&writer->wanted);
 	pthread_mutex_unlock(&writer->lock);
 	pthread_join(writer->thread, NULL);
-	sqlite3_wal_checkpoint_v2(writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE,
-		NULL, NULL);
+	sqlite3_wal_checkpoint_v2(
+		writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 }
 
 void writer_destroy(struct writer *writer)

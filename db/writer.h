@@ -18,8 +18,8 @@ enum err writer_create(const struct db_config *config, struct writer **ret_write
 void writer_destroy(struct writer *writer);
 
 /* db_write() and, with a limit, db_write_long(). */
-enum err writer_write(struct writer *writer, struct cancel *token, db_write_fn *fn,
-	void *arg);
+enum err writer_write(
+	struct writer *writer, struct cancel *token, db_write_fn *fn, void *arg);
 enum err writer_write_long(struct writer *writer, struct cancel *token, int64_t max_ms,
 	db_write_fn *fn, void *arg);
 

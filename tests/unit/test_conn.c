@@ -1,0 +1,446 @@
+/*
+ * A connection bound to a token: when it fires, whatever the connection does ends,
+ * and whoever uses the connection next feels nothing of it.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "db/conn.h"
+#include "tests/support/actor.h"
+#include "tests/support/test_db.h"
+
+#define ENDLESS                                                                \
+	"WITH RECURSIVE n(i) AS (SELECT mark() UNION ALL SELECT i + 1 FROM n)" \
+	" SELECT count(*) FROM n"
+#define THREE_ROWS "SELECT value FROM json_each('[1,2,3]')"
+
+struct fixture {
+	struct test_db test;
+	struct conn *conn;
+	struct gate marked; /* a statement has called mark() */
+};
+
+static void mark(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	(void)count;
+	(void)values;
+	gate_open(sqlite3_user_data(context));
+	sqlite3_result_int(context, 1);
+}
+
+static void open_as(struct fixture *fixture, enum conn_role role)
+{
+	struct test_db *test = &fixture->test;
+	assert_int_equal(
+		conn_open(&test->config, role, test->token, &fixture->conn), ERR_OK);
+	sqlite3_create_function(fixture->conn->sqlite, "mark", 0, SQLITE_UTF8,
+		&fixture->marked, mark, NULL, NULL);
+}
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof *fixture);
+	test_db_init(&fixture->test);
+	gate_init(&fixture->marked);
+	open_as(fixture, CONN_READER);
+	*state = fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+	conn_close(fixture->conn);
+	gate_finish(&fixture->marked);
+	test_db_finish(&fixture->test);
+	free(fixture);
+	return 0;
+}
+
+static void use_writer(struct fixture *fixture)
+{
+	conn_close(fixture->conn);
+	open_as(fixture, CONN_WRITER);
+}
+
+/* Whether the connection, lent anew, gives a full and right answer. */
+static bool next_user_is_unharmed(struct conn *conn)
+{
+	struct cancel *token = cancel_create(NULL);
+	conn_unbind(conn);
+	conn_bind(conn, token);
+	struct stmt *stmt = NULL;
+	enum err err = stmt_prepare(conn, THREE_ROWS, &stmt);
+	int64_t sum = 0;
+	bool row = false;
+	while (err == ERR_OK && (err = stmt_step(stmt, &row)) == ERR_OK && row)
+		sum += stmt_int(stmt, 0);
+	stmt_release(stmt);
+	conn_unbind(conn);
+	cancel_unref(token);
+	return err == ERR_OK && sum == 6;
+}
+
+static void a_token_fired_before_the_first_step_stops_the_statement(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stmt *stmt = NULL;
+	bool row = true;
+	assert_int_equal(stmt_prepare(fixture->conn, THREE_ROWS, &stmt), ERR_OK);
+	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
+	assert_int_equal(stmt_step(stmt, &row), ERR_CLIENT_GONE);
+	assert_true(row); /* untouched */
+	stmt_release(stmt);
+	assert_true(next_user_is_unharmed(fixture->conn));
+}
+
+static void a_token_fired_before_it_is_bound_stops_everything(void **state)
+{
+	struct fixture *fixture = *state;
+	conn_unbind(fixture->conn);
+	cancel_fire(fixture->test.token, CANCEL_SHUTDOWN);
+	conn_bind(fixture->conn, fixture->test.token);
+	struct stmt *stmt = NULL;
+	assert_int_equal(stmt_prepare(fixture->conn, THREE_ROWS, &stmt), ERR_SHUTDOWN);
+	assert_null(stmt);
+	assert_true(next_user_is_unharmed(fixture->conn));
+}
+
+static void a_token_fired_between_rows_stops_the_next_one(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stmt *stmt = NULL;
+	bool row = false;
+	assert_int_equal(stmt_prepare(fixture->conn, THREE_ROWS, &stmt), ERR_OK);
+	assert_int_equal(stmt_step(stmt, &row), ERR_OK);
+	assert_true(row);
+	cancel_fire(fixture->test.token, CANCEL_DEADLINE);
+	assert_int_equal(stmt_step(stmt, &row), ERR_DEADLINE);
+	stmt_release(stmt);
+	assert_true(next_user_is_unharmed(fixture->conn));
+}
+
+struct step {
+	struct conn *conn;
+	const char *sql;
+	enum err err;
+};
+
+static void step(void *arg)
+{
+	struct step *step = arg;
+	step->err = stmt_exec(step->conn, step->sql);
+}
+
+static void a_token_fired_inside_a_step_stops_it(void **state)
+{
+	struct fixture *fixture = *state;
+	struct step endless = { .conn = fixture->conn, .sql = ENDLESS };
+	struct actor actor;
+	actor_start(&actor, step, &endless);
+	gate_wait(&fixture->marked);
+	cancel_fire(fixture->test.token, CANCEL_OPERATOR);
+	actor_join(&actor);
+	assert_int_equal(endless.err, ERR_OPERATOR);
+	assert_true(next_user_is_unharmed(fixture->conn));
+}
+
+/* SQLite forgets an interrupt that comes just before a statement begins. Here the
+ * hook has none to give, as if it had been forgotten. */
+static void a_step_is_stopped_even_when_the_interrupt_is_lost(void **state)
+{
+	struct fixture *fixture = *state;
+	struct step endless = { .conn = fixture->conn, .sql = ENDLESS };
+	struct actor actor;
+	cancel_unhook(fixture->test.token, &fixture->conn->hook);
+	actor_start(&actor, step, &endless);
+	gate_wait(&fixture->marked);
+	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
+	actor_join(&actor);
+	assert_int_equal(endless.err, ERR_CLIENT_GONE);
+	assert_true(next_user_is_unharmed(fixture->conn));
+}
+
+static void a_step_is_stopped_when_its_time_is_up(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->conn->stop_at = instant_add_ms(instant_now(), 5);
+	assert_int_equal(stmt_exec(fixture->conn, ENDLESS), ERR_BUSY);
+	assert_true(next_user_is_unharmed(fixture->conn));
+}
+
+static void a_token_fired_while_it_waits_for_a_lock_ends_the_waiting(void **state)
+{
+	struct fixture *fixture = *state;
+	use_writer(fixture);
+	sqlite3 *stranger = test_db_stranger(fixture->test.path);
+	stranger_exec(stranger, "BEGIN IMMEDIATE");
+	struct step begin = { .conn = fixture->conn, .sql = "BEGIN IMMEDIATE" };
+	struct actor actor;
+	actor_start(&actor, step, &begin);
+	assert_true(actor_blocks(&actor));
+	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
+	actor_join(&actor);
+	assert_int_equal(begin.err, ERR_CLIENT_GONE);
+	assert_false(conn_transaction_is_open(fixture->conn));
+	stranger_exec(stranger, "ROLLBACK");
+	assert_true(next_user_is_unharmed(fixture->conn));
+	sqlite3_close(stranger);
+}
+
+static void a_lock_that_is_released_is_taken(void **state)
+{
+	struct fixture *fixture = *state;
+	use_writer(fixture);
+	sqlite3 *stranger = test_db_stranger(fixture->test.path);
+	stranger_exec(stranger, "BEGIN IMMEDIATE");
+	struct step begin = { .conn = fixture->conn, .sql = "BEGIN IMMEDIATE" };
+	struct actor actor;
+	actor_start(&actor, step, &begin);
+	assert_true(actor_blocks(&actor));
+	stranger_exec(stranger, "COMMIT");
+	actor_join(&actor);
+	assert_int_equal(begin.err, ERR_OK);
+	conn_rollback(fixture->conn);
+	sqlite3_close(stranger);
+}
+
+static void waiting_for_a_lock_has_an_end(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->test.config.busy_timeout_ms = 3;
+	use_writer(fixture);
+	sqlite3 *stranger = test_db_stranger(fixture->test.path);
+	stranger_exec(stranger, "BEGIN IMMEDIATE");
+	assert_int_equal(stmt_exec(fixture->conn, "BEGIN IMMEDIATE"), ERR_BUSY);
+	sqlite3_close(stranger);
+}
+
+static void a_commit_does_not_hear_the_token(void **state)
+{
+	struct fixture *fixture = *state;
+	use_writer(fixture);
+	struct conn *conn = fixture->conn;
+	assert_int_equal(conn_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
+	assert_int_equal(add_note(conn, "kept"), ERR_OK);
+	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
+	assert_int_equal(add_note(conn, "not even begun"), ERR_CLIENT_GONE);
+	assert_int_equal(conn_commit(conn), ERR_OK);
+	assert_int_equal(test_db_notes(&fixture->test), 1);
+}
+
+static void a_rollback_does_not_hear_the_token(void **state)
+{
+	struct fixture *fixture = *state;
+	use_writer(fixture);
+	struct conn *conn = fixture->conn;
+	assert_int_equal(conn_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
+	assert_int_equal(add_note(conn, "undone"), ERR_OK);
+	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
+	conn_rollback(conn);
+	assert_false(conn_transaction_is_open(conn));
+	assert_int_equal(test_db_notes(&fixture->test), 0);
+}
+
+static void nothing_runs_outside_a_transaction_that_was_lost(void **state)
+{
+	struct fixture *fixture = *state;
+	use_writer(fixture);
+	struct conn *conn = fixture->conn;
+	assert_int_equal(add_note(conn, "twice"), ERR_OK);
+	assert_int_equal(conn_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
+	assert_int_equal(
+		stmt_exec(conn, "INSERT OR ROLLBACK INTO note (text) VALUES ('twice')"),
+		ERR_CONFLICT);
+	assert_false(conn_transaction_is_open(conn));
+	assert_int_equal(add_note(conn, "astray"), ERR_CONFLICT);
+	assert_int_equal(conn_commit(conn), ERR_CONFLICT);
+	conn_rollback(conn);
+	assert_int_equal(add_note(conn, "afterwards"), ERR_OK);
+	assert_int_equal(test_db_notes(&fixture->test), 2);
+}
+
+static void an_interrupted_change_loses_its_transaction(void **state)
+{
+	struct fixture *fixture = *state;
+	use_writer(fixture);
+	struct conn *conn = fixture->conn;
+	struct step endless = { .conn = conn,
+		.sql = "INSERT INTO note (text) WITH RECURSIVE n(i) AS"
+		       " (SELECT mark() UNION ALL SELECT i + 1 FROM n) SELECT i FROM n" };
+	struct actor actor;
+	assert_int_equal(conn_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
+	actor_start(&actor, step, &endless);
+	gate_wait(&fixture->marked);
+	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
+	actor_join(&actor);
+	assert_int_equal(endless.err, ERR_CLIENT_GONE);
+	assert_false(conn_transaction_is_open(conn));
+	assert_int_equal(conn_commit(conn), ERR_CLIENT_GONE);
+	conn_rollback(conn);
+	assert_true(next_user_is_unharmed(conn));
+	assert_int_equal(test_db_notes(&fixture->test), 0);
+}
+
+static void readers_cannot_write(void **state)
+{
+	struct fixture *fixture = *state;
+	assert_int_equal(add_note(fixture->conn, "by a reader"), ERR_IO);
+	assert_int_equal(test_db_notes(&fixture->test), 0);
+}
+
+static void connections_are_set_up_for_their_role(void **state)
+{
+	struct fixture *fixture = *state;
+	sqlite3 *reader = fixture->conn->sqlite;
+	assert_int_equal(stranger_int(reader, "PRAGMA query_only"), 1);
+	assert_int_equal(stranger_int(reader, "PRAGMA cache_size"), -2000);
+	assert_int_equal(stranger_int(reader, "PRAGMA trusted_schema"), 0);
+	assert_true(stranger_int(reader, "PRAGMA mmap_size") > 0);
+	use_writer(fixture);
+	sqlite3 *writer = fixture->conn->sqlite;
+	assert_int_equal(stranger_int(writer, "PRAGMA query_only"), 0);
+	assert_int_equal(stranger_int(writer, "PRAGMA synchronous"), 2);
+	assert_int_equal(stranger_int(writer, "PRAGMA foreign_keys"), 1);
+	assert_int_equal(stranger_int(writer,
+				 "SELECT journal_mode = 'wal' FROM pragma_journal_mode"),
+		1);
+}
+
+static void a_file_that_is_no_database_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct db_config config = fixture->test.config;
+	char path[128];
+	struct conn *conn = NULL;
+	snprintf(path, sizeof path, "%s/other.db", fixture->test.dir);
+	config.path = path;
+	assert_int_equal(
+		conn_open(&config, CONN_READER, fixture->test.token, &conn), ERR_IO);
+	FILE *file = fopen(path, "we");
+	assert_non_null(file);
+	for (int line = 0; line < 100; line++)
+		fputs("All work and no play makes a dull database.\n", file);
+	fclose(file);
+	assert_int_equal(
+		conn_open(&config, CONN_WRITER, fixture->test.token, &conn), ERR_CORRUPT);
+	assert_null(conn);
+	unlink(path);
+}
+
+/*
+ * The storm: one connection, borrowed over and over, while another thread fires the
+ * borrower's token at any moment: before the first step, in between, after the last,
+ * during the unbinding. Whoever was not fired at gets a full and right answer.
+ */
+struct storm {
+	pthread_mutex_t lock;
+	struct cancel *target; /* lock: counted; the token to fire at */
+	atomic_bool over;
+	atomic_int fired;
+};
+
+static void fire_at_will(void *arg)
+{
+	struct storm *storm = arg;
+	while (!atomic_load(&storm->over)) {
+		pthread_mutex_lock(&storm->lock);
+		struct cancel *target = storm->target;
+		storm->target = NULL;
+		pthread_mutex_unlock(&storm->lock);
+		if (!target) {
+			sched_yield();
+			continue;
+		}
+		atomic_fetch_add(&storm->fired, cancel_fire(target, CANCEL_CLIENT_GONE));
+		cancel_unref(target);
+	}
+}
+
+static void aim_at(struct storm *storm, struct cancel *token)
+{
+	pthread_mutex_lock(&storm->lock);
+	cancel_unref(storm->target);
+	storm->target = token ? cancel_ref(token) : NULL;
+	pthread_mutex_unlock(&storm->lock);
+}
+
+static enum err sum_rows(struct conn *conn, int64_t *ret_sum)
+{
+	AUTO_STMT *stmt = NULL;
+	enum err err = stmt_prepare(conn, THREE_ROWS, &stmt);
+	bool row = false;
+	while (err == ERR_OK && (err = stmt_step(stmt, &row)) == ERR_OK && row)
+		*ret_sum += stmt_int(stmt, 0);
+	return err;
+}
+
+static void an_interrupt_never_hits_the_next_borrower(void **state)
+{
+	enum { ROUNDS = 20000 / HANGUP_SLOWDOWN };
+	struct fixture *fixture = *state;
+	struct conn *conn = fixture->conn;
+	struct storm storm = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct actor actor;
+	int stopped = 0;
+	conn_unbind(conn);
+	actor_start(&actor, fire_at_will, &storm);
+	for (int round = 0; round < ROUNDS; round++) {
+		struct cancel *token = cancel_create(NULL);
+		int64_t sum = 0;
+		bool aimed = round % 2 == 0;
+		conn_bind(conn, token);
+		if (aimed)
+			aim_at(&storm, token);
+		enum err err = sum_rows(conn, &sum);
+		conn_unbind(conn);
+		if (err == ERR_OK)
+			assert_int_equal(sum, 6);
+		else
+			assert_int_equal(err, ERR_CLIENT_GONE);
+		if (err != ERR_OK)
+			assert_true(aimed && cancel_cause(token) != CANCEL_NONE);
+		stopped += err != ERR_OK;
+		cancel_unref(token);
+	}
+	atomic_store(&storm.over, true);
+	actor_join(&actor);
+	aim_at(&storm, NULL);
+	assert_true(stopped > 0);
+	assert_true(atomic_load(&storm.fired) >= stopped);
+	assert_true(next_user_is_unharmed(conn));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_token_fired_before_the_first_step_stops_the_statement),
+		TEST(a_token_fired_before_it_is_bound_stops_everything),
+		TEST(a_token_fired_between_rows_stops_the_next_one),
+		TEST(a_token_fired_inside_a_step_stops_it),
+		TEST(a_step_is_stopped_even_when_the_interrupt_is_lost),
+		TEST(a_step_is_stopped_when_its_time_is_up),
+		TEST(a_token_fired_while_it_waits_for_a_lock_ends_the_waiting),
+		TEST(a_lock_that_is_released_is_taken),
+		TEST(waiting_for_a_lock_has_an_end),
+		TEST(a_commit_does_not_hear_the_token),
+		TEST(a_rollback_does_not_hear_the_token),
+		TEST(nothing_runs_outside_a_transaction_that_was_lost),
+		TEST(an_interrupted_change_loses_its_transaction),
+		TEST(readers_cannot_write),
+		TEST(connections_are_set_up_for_their_role),
+		TEST(a_file_that_is_no_database_is_refused),
+		TEST(an_interrupt_never_hits_the_next_borrower),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
