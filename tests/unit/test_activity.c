@@ -69,6 +69,20 @@ static void a_wait_is_named_while_it_lasts_and_summed_up(void **state)
 	activity_enter(NULL);
 }
 
+static void waits_for_the_client_are_summed_up_apart(void **state)
+{
+	(void)state;
+	struct activity activity = { .waits_for = NULL };
+	activity_enter(&activity);
+	activity_client_wait_begin();
+	assert_string_equal(activity.waits_for, "client");
+	activity_client_wait_end(instant_add_ms(instant_now(), -1000));
+	assert_null(activity.waits_for);
+	assert_true(activity.client_wait_ns >= 1000 * INT64_C(1000000));
+	assert_int_equal(activity.db_wait_ns, 0);
+	activity_enter(NULL);
+}
+
 struct waiting_job {
 	struct job job;
 	struct gate begun;
@@ -118,6 +132,7 @@ int main(void)
 		cmocka_unit_test(the_current_activity_is_the_one_entered),
 		cmocka_unit_test(threads_do_not_share_an_activity),
 		cmocka_unit_test(a_wait_is_named_while_it_lasts_and_summed_up),
+		cmocka_unit_test(waits_for_the_client_are_summed_up_apart),
 		cmocka_unit_test(a_wait_lends_the_place_in_the_lane),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include "service/cancel.h"
 #include "service/timer.h"
 #include "tests/support/actor.h"
+#include "tests/support/shake.h"
 
 /*
  * Every pair of operations on a token, run against each other by two threads.
@@ -30,7 +31,7 @@ enum { SLOWDOWN = HANGUP_SLOWDOWN };
 #else
 enum { SLOWDOWN = 1 };
 #endif
-enum { WORLDS = 64, ROUNDS = 64 / (SLOWDOWN + 1), PATIENCE_MS = 5000 };
+enum { WORLDS = 64, ROUNDS = 48 / (SLOWDOWN + 1), PATIENCE_MS = 5000 };
 
 /* A hook, and what must be true of it. */
 struct watched {
@@ -362,7 +363,7 @@ struct side {
 static void dawdle(struct side *side)
 {
 	side->seed = side->seed * 1664525u + 1013904223u;
-	for (unsigned i = side->seed >> 24; i > 0; i--)
+	for (unsigned i = side->seed >> 22; i > 0; i--)
 		atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -378,6 +379,7 @@ static void meet(struct world *world)
 static void race_through(void *arg)
 {
 	struct side *side = arg;
+	shake(side->seed);
 	for (;;) {
 		pthread_barrier_wait(&side->race->barrier);
 		if (side->race->over)
@@ -504,6 +506,7 @@ static void mill_about(void *arg)
 {
 	struct member *member = arg;
 	struct crowd *crowd = member->crowd;
+	shake(member->seed + 1);
 	for (;;) {
 		pthread_barrier_wait(&crowd->barrier);
 		if (crowd->over)

@@ -11,6 +11,7 @@
 #include "tests/support/actor.h"
 #include "tests/support/fault_alloc.h"
 #include "tests/support/gate.h"
+#include "tests/support/shake.h"
 
 #ifdef HANGUP_SLOWDOWN
 enum { SLOWDOWN = HANGUP_SLOWDOWN };
@@ -386,6 +387,7 @@ static void fall(struct job *job)
 {
 	struct drop *drop = (struct drop *)job;
 	struct storm *storm = drop->storm;
+	shake((unsigned)drop->number + 1);
 	if (++storm->unwaited > STORM_RUNNING)
 		storm->too_many = true;
 	if (drop->number % 3 == 0)
@@ -410,6 +412,7 @@ static void rain(void *arg)
 {
 	struct cloud *cloud = arg;
 	struct storm *storm = cloud->storm;
+	shake(1);
 	for (int i = 0; i < STORM_JOBS; i++) {
 		struct drop *drop = &cloud->drops[i];
 		*drop = (struct drop){ .job.run = fall, .storm = storm, .number = i };

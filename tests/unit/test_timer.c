@@ -9,6 +9,7 @@
 #include "tests/support/actor.h"
 #include "tests/support/fault_alloc.h"
 #include "tests/support/gate.h"
+#include "tests/support/shake.h"
 
 /* A set that the test itself drives, with instants of its own making. */
 struct set {
@@ -346,7 +347,7 @@ static void timers_run_in_the_order_of_their_instants(void **state)
 }
 
 /* Several threads add and remove while one drives. */
-enum { STORM_THREADS = 3, STORM_ROUNDS = 20000 };
+enum { STORM_THREADS = 3, STORM_ROUNDS = 10000 };
 
 struct storm {
 	struct timers *timers;
@@ -356,6 +357,7 @@ struct storm {
 static void drive_until_over(void *arg)
 {
 	struct storm *storm = arg;
+	shake(2);
 	for (int64_t now = 1; !storm->over; now++) {
 		timers_next(storm->timers);
 		timers_run(storm->timers, at(now % 64));
@@ -365,6 +367,7 @@ static void drive_until_over(void *arg)
 static void add_and_remove(void *arg)
 {
 	struct storm *storm = arg;
+	shake(1);
 	for (int i = 0; i < STORM_ROUNDS; i++) {
 		struct timer timer = { 0 };
 		int runs = 0;

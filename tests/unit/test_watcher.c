@@ -18,6 +18,7 @@
 #include "tests/support/actor.h"
 #include "tests/support/fault_alloc.h"
 #include "tests/support/gate.h"
+#include "tests/support/shake.h"
 
 static int start(void **state)
 {
@@ -44,7 +45,7 @@ struct conn {
 	atomic_int gone;
 	struct gate reported; /* anything */
 	struct gate left;     /* gone */
-	bool stays;           /* inside the callback, until: */
+	atomic_bool stays;    /* inside the callback, until: */
 	struct gate may_return;
 	atomic_bool returned;
 };
@@ -85,6 +86,15 @@ static void connect_pair(int *ret_ours, int *ret_peers)
 	*ret_ours = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(*ret_ours >= 0);
 	close(listener);
+}
+
+/* By a reset: a port that lingers in TIME_WAIT for a minute is not there for the
+ * next run. */
+static void close_at_once(int fd)
+{
+	const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	close(fd);
 }
 
 static void conn_init(struct conn *conn, struct watcher *watcher)
@@ -128,9 +138,10 @@ static void conn_unwatch(struct conn *conn)
 static void conn_close(struct conn *conn)
 {
 	conn_unwatch(conn);
-	close(conn->ours);
+	if (conn->ours >= 0)
+		close_at_once(conn->ours);
 	if (conn->peers >= 0)
-		close(conn->peers);
+		close_at_once(conn->peers);
 	gate_finish(&conn->reported);
 	gate_finish(&conn->left);
 	gate_finish(&conn->may_return);
@@ -154,9 +165,8 @@ static void peer_closes(struct conn *conn)
 
 static void peer_resets(struct conn *conn)
 {
-	const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
-	setsockopt(conn->peers, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-	peer_closes(conn);
+	close_at_once(conn->peers);
+	conn->peers = -1;
 }
 
 /* Returns when the watcher has handled whatever has happened so far: events come
@@ -321,7 +331,8 @@ static void a_stale_event_never_hits_the_next_user_of_the_slot(void **state)
 	watch stale = b.watched;
 	int stale_fd = b.ours;
 	conn_unwatch(&b);
-	close(b.ours);
+	close_at_once(b.ours);
+	b.ours = -1;
 	conn_init(&c, *state);
 	conn_renumber(&c, stale_fd);
 	conn_watch(&c);
@@ -334,7 +345,6 @@ static void a_stale_event_never_hits_the_next_user_of_the_slot(void **state)
 
 	peer_closes(&c);
 	gate_wait(&c.reported);
-	b.ours = -1;
 	conn_close(&first);
 	conn_close(&a);
 	conn_close(&b);
@@ -568,11 +578,13 @@ static void tell_owner(void *arg, enum watch_event event)
 	if (owner->over || !owner->may_hear)
 		abort();
 	gate_open(&owner->heard);
+	shake(2); /* from the next call on */
 }
 
 static void come_and_go(void *arg)
 {
 	struct watcher *watcher = arg;
+	shake(1);
 	for (int i = 0; i < STORM_ROUNDS; i++) {
 		int fds[2];
 		watch watched;
