@@ -7,7 +7,7 @@ RUN sed -i 's/^Types: deb$/Types: deb deb-src/' /etc/apt/sources.list.d/debian.s
 	&& apt-get -qq update \
 	&& DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends \
 		gcc libc6-dev make cmake ninja-build pkg-config dpkg-dev \
-		libjansson-dev libsqlite3-dev >/dev/null
+		libjansson-dev libmd-dev libsqlite3-dev >/dev/null
 
 # TLS ends in front of the service, but Debian's libmicrohttpd brings GnuTLS and seven libraries
 # more, over half of what would be the image. So it is built from Debian's source, with Debian's
@@ -40,7 +40,8 @@ RUN set -e; for file in $(ldd /out/usr/bin/* | grep -o '/[^ ]*'); do \
 		install -D "$file" "/out$file"; \
 	done; \
 	for licence in /usr/share/doc/libc6 /usr/share/doc/libjansson4 \
-		/usr/share/doc/libsqlite3-0 /usr/local/share/doc/libmicrohttpd; do \
+		/usr/share/doc/libmd0 /usr/share/doc/libsqlite3-0 \
+		/usr/local/share/doc/libmicrohttpd; do \
 		install -D -m 0644 "$licence/copyright" \
 			"/out/usr/share/doc/${licence##*/}/copyright"; \
 	done; \

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "db/functions.h"
+
 /*
  * How a token reaches the statement, and nobody else's. There are three ways,
  * because each alone loses cancellations:
@@ -262,7 +264,9 @@ static enum err set_up(struct conn *conn, enum conn_role role)
 	sqlite3_db_config(conn->sqlite, SQLITE_DBCONFIG_ENABLE_FKEY,
 		roles[role].foreign_keys, NULL);
 	harden(conn->sqlite);
-	int code = sqlite3_exec(conn->sqlite, roles[role].pragmas, NULL, NULL, NULL);
+	int code = functions_add(conn->sqlite);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(conn->sqlite, roles[role].pragmas, NULL, NULL, NULL);
 	if (code != SQLITE_OK)
 		return conn_error(conn, code);
 	return role == CONN_READER ? ERR_OK : use_wal(conn);

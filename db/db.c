@@ -119,6 +119,11 @@ enum err db_write_long(
 	return writer_write_long(db->writer, token, max_ms, fn, arg);
 }
 
+const char *db_library_version(void)
+{
+	return sqlite3_libversion();
+}
+
 void db_stats(struct db *db, struct db_stats *ret_stats)
 {
 	conn_pool_stats(&db->readers, ret_stats);

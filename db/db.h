@@ -41,6 +41,9 @@ void db_close(struct db *db);
  * not. Blocks as db_read() does. */
 enum err db_check(struct db *db, struct cancel *token, const char **ret_reason);
 
+/* Of SQLite, as it runs: static. */
+const char *db_library_version(void);
+
 /*
  * Reading.
  */

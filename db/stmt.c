@@ -124,6 +124,13 @@ void stmt_bind_text(struct stmt *stmt, int index, struct span text)
 			SQLITE_STATIC, SQLITE_UTF8));
 }
 
+void stmt_bind_blob(struct stmt *stmt, int index, struct span bytes)
+{
+	note_binding(stmt,
+		sqlite3_bind_blob64(
+			stmt->sqlite, index, bytes.data, bytes.len, SQLITE_STATIC));
+}
+
 void stmt_bind_null(struct stmt *stmt, int index)
 {
 	note_binding(stmt, sqlite3_bind_null(stmt->sqlite, index));

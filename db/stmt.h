@@ -31,6 +31,7 @@ static inline void stmt_release_at(struct stmt **stmt)
  * A span without data binds NULL. Errors are kept and returned by stmt_step(). */
 void stmt_bind_int(struct stmt *stmt, int index, int64_t value);
 void stmt_bind_text(struct stmt *stmt, int index, struct span text);
+void stmt_bind_blob(struct stmt *stmt, int index, struct span bytes);
 void stmt_bind_null(struct stmt *stmt, int index);
 
 /* Advances to the next row. *ret_row says whether there is one. ERR_OK, the

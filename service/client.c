@@ -5,7 +5,21 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include "service/timer.h"
+
+/*
+ * A FIN that reaches the kernel together with the bytes before it makes one event in
+ * libmicrohttpd's edge-triggered set: it reads the bytes, which are fewer than it has
+ * room for, and takes that for the end of what is there. It would keep the connection
+ * until the idle timeout. So while no exchange cares for the FIN, the client nudges
+ * it: shutting down our receiving side, which loses nothing of what has arrived, makes
+ * a new event. One that comes before the bytes have been read is lost in the same way,
+ * and so it is repeated until they have been.
+ */
+enum { NUDGE_AGAIN_MS = 20 };
 
 struct client {
 	int fd; /* open from creation to destruction */
@@ -17,6 +31,8 @@ struct client {
 	bool sent_fin;          /* lock */
 	bool was_reset;         /* lock */
 	bool sent_last;         /* lock: we have sent FIN as well */
+	bool nudging;           /* lock: nudge_again is set */
+	struct timer nudge_again;
 	struct cancel *token;   /* lock: of the exchange it waits for; not counted */
 	bool fin_counts;        /* lock: whether it fires token; likewise the next */
 	bool reset_counts;      /* lock */
@@ -38,11 +54,39 @@ static void fire(struct cancel *token)
 	cancel_unref(token);
 }
 
+static void nudge_again(void *arg);
+
+/* Lock held. */
+static void nudge_if_idle(struct client *client)
+{
+	int unread = 0;
+	if (!client->sent_fin || client->token)
+		return;
+	shutdown(client->fd, SHUT_RD);
+	if (ioctl(client->fd, FIONREAD, &unread) != 0 || unread == 0 || client->nudging)
+		return;
+	client->nudging = true;
+	timer_add(watcher_timers(client->watcher), &client->nudge_again,
+		instant_add_ms(instant_now(), NUDGE_AGAIN_MS), nudge_again, client);
+}
+
+static void nudge_again(void *arg)
+{
+	struct client *client = arg;
+	pthread_mutex_lock(&client->lock);
+	client->nudging = false;
+	nudge_if_idle(client);
+	pthread_mutex_unlock(&client->lock);
+}
+
 static void note_event(void *arg, enum watch_event event)
 {
 	struct client *client = arg;
 	pthread_mutex_lock(&client->lock);
-	client->sent_fin = true;
+	if (!client->sent_fin) { /* a nudge is an event too */
+		client->sent_fin = true;
+		nudge_if_idle(client);
+	}
 	client->was_reset |= event == WATCH_GONE;
 	struct cancel *token = token_to_fire(client);
 	if (client->sent_last)
@@ -88,6 +132,7 @@ void client_destroy(struct client *client)
 	if (!client)
 		return;
 	watcher_remove(client->watcher, client->watched);
+	timer_remove(watcher_timers(client->watcher), &client->nudge_again);
 	pthread_mutex_destroy(&client->lock);
 	free(client);
 }
@@ -121,6 +166,7 @@ void client_forget(struct client *client)
 {
 	pthread_mutex_lock(&client->lock);
 	client->token = NULL;
+	nudge_if_idle(client);
 	pthread_mutex_unlock(&client->lock);
 }
 

@@ -374,12 +374,12 @@ static void settle(struct exchange *exchange, enum err err)
 
 /* libmicrohttpd closes the connection after an answer that comes before the body,
  * so that is for clients that wait before they send it, or have more of it than is
- * worth reading. */
+ * worth reading; and when nobody can tell where it ends. */
 static bool answers_early(const struct exchange *exchange)
 {
 	const struct expectation *expected = &exchange->expected;
 	return exchange->settled
-		&& (expected->wants_continue || expected->body_len > DISCARD_MAX);
+		&& (expected->unframed || expected->wants_continue || expected->body_len > DISCARD_MAX);
 }
 
 static void set_limits(struct exchange *exchange)

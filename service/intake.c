@@ -149,19 +149,25 @@ static enum err take_timeouts(const struct request *req, struct response *res,
 	return err;
 }
 
-/* What libmicrohttpd lets through although a proxy before it may read it in
- * another way (RFC 9112, 3.2 and 6.3): the request must have one meaning. */
-static enum err check_framing(const struct request *req, struct response *res,
-	bool is_http_1_1)
+/* What libmicrohttpd lets through although a proxy before it may read it in another
+ * way (RFC 9112, 6.3): the body must have one length. */
+static enum err check_framing(const struct request *req, struct response *res)
 {
 	unsigned lengths = request_header_count(req, "Content-Length");
 	unsigned codings = request_header_count(req, "Transfer-Encoding");
-	unsigned hosts = request_header_count(req, "Host");
 	if (lengths > 1 || codings > 1 || lengths + codings > 1)
 		return problem(res, ERR_BAD_REQUEST, "The length of the body is given twice.");
 	if (codings == 1
 		&& strcasecmp(request_header(req, "Transfer-Encoding").data, "chunked") != 0)
 		return problem(res, ERR_BAD_REQUEST, "Transfer-Encoding can only be chunked.");
+	return ERR_OK;
+}
+
+/* Likewise for what the request is about (RFC 9112, 3.2). */
+static enum err check_target(const struct request *req, struct response *res,
+	bool is_http_1_1)
+{
+	unsigned hosts = request_header_count(req, "Host");
 	if (hosts > 1 || (is_http_1_1 && hosts == 0))
 		return problem(res, ERR_BAD_REQUEST, "There must be one Host header.");
 	if (req->ambiguous_path)
@@ -266,7 +272,10 @@ enum err intake_look(const struct intake *intake, struct request *req,
 	take_id(req);
 	take_trace(req);
 	expect_body(req, ret);
-	enum err err = check_framing(req, res, is_http_1_1);
+	enum err err = check_framing(req, res);
+	ret->unframed = err != ERR_OK;
+	if (err == ERR_OK)
+		err = check_target(req, res, is_http_1_1);
 	if (err != ERR_OK)
 		return err;
 	if (asks_about_server(req)) {

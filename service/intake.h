@@ -21,6 +21,7 @@ struct intake {
 /* What is to be expected of the request. */
 struct expectation {
 	bool has_body;
+	bool unframed;          /* where the body ends, and the next request begins, is unsure */
 	bool wants_continue;    /* Expect: 100-continue: the client waits before it sends */
 	size_t body_len;        /* Content-Length; 0 when it is not said */
 	size_t body_max;

@@ -3,7 +3,7 @@
 
 /*
  * The frame of a program: command line, settings, log. Whoever builds a program
- * on service/ (handlers/app.c) defines what is declared extern here, and main()
+ * on service/ (handlers/commands.c) defines what is declared extern here, and main()
  * in main.c does the rest.
  */
 #include <stddef.h>
@@ -22,7 +22,7 @@ struct command {
 	int (*run)(const struct config *config, int argc, char **argv);
 };
 
-/* For handlers/app.c to define: */
+/* For handlers/commands.c to define: */
 extern const char *const program_name;
 extern const struct command commands[]; /* the first one is the default */
 extern const size_t commands_count;

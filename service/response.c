@@ -27,6 +27,9 @@ void response_finish(struct response *res)
 void response_reset(struct response *res)
 {
 	drop_headers(res);
+	json_decref(res->fields);
+	res->fields = NULL;
+	res->detail[0] = '\0';
 	res->status = 200;
 	res->body_len = 0;
 }

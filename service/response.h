@@ -55,7 +55,7 @@ enum err response_write(struct response *res, struct span data);
 /* Makes room for size more bytes, to spare copies. ERR_NOMEM. */
 enum err response_reserve(struct response *res, size_t size);
 
-/* Drops body and headers, for an answer that takes its place. */
+/* Back to what it was at first, for an answer that takes its place. */
 void response_reset(struct response *res);
 
 #endif

@@ -147,10 +147,12 @@ static enum exchange_next begin(struct exchange *exchange,
 	return exchange_begin(exchange, strcmp(version, "HTTP/1.1") == 0);
 }
 
-/* No answer follows this one when the client has sent FIN, or the service drains. */
+/* No answer follows this one when the client has sent FIN, when nobody can tell what
+ * of the bytes that follow is a request (RFC 9112, 6.3), or when the service drains. */
 static enum MHD_Result send_answer(struct exchange *exchange, struct MHD_Connection *connection)
 {
-	if (inflight_is_draining(exchange->env->inflight) || client_has_left(exchange->client))
+	if (exchange->expected.unframed || inflight_is_draining(exchange->env->inflight)
+		|| client_has_left(exchange->client))
 		MHD_add_response_header(exchange->answer, "Connection", "close");
 	return MHD_queue_response(connection, exchange->res.status, exchange->answer);
 }
@@ -324,6 +326,11 @@ enum err server_create(const struct server_setup *setup, struct server **ret_ser
 	else
 		server_destroy(server);
 	return err;
+}
+
+const char *server_library_version(void)
+{
+	return MHD_get_version();
 }
 
 unsigned server_port(const struct server *server)

@@ -25,6 +25,9 @@ struct server_setup {
  * reason is in the log. ERR_IO when the address cannot be had. */
 enum err server_create(const struct server_setup *setup, struct server **ret_server);
 
+/* Of libmicrohttpd, as it runs: static. */
+const char *server_library_version(void);
+
 /* The port it listens on: what PORT=0 has become. */
 unsigned server_port(const struct server *server);
 

@@ -1,0 +1,78 @@
+#include "handlers/app.h"
+
+#include <stdlib.h>
+
+#include "db/migrate.h"
+#include "service/log.h"
+
+static struct db_config db_settings(const struct config *config)
+{
+	struct db_config settings = db_config_default();
+	settings.path = config_database_path(config);
+	settings.readers = (unsigned)config->db_readers;
+	settings.write_queue_max = (unsigned)config->db_write_queue;
+	settings.write_batch_max = (unsigned)config->db_write_batch;
+	settings.busy_timeout_ms = config->db_busy_timeout_ms;
+	return settings;
+}
+
+enum err app_migrate(const struct config *config)
+{
+	struct db_config settings = db_settings(config);
+	struct migrate_report report;
+	enum err err = db_migrate(&settings, &report);
+	if (err != ERR_OK)
+		log_error("cannot migrate the database", LOG_STR("path", settings.path),
+			LOG_STR("reason", report.message), LOG_ERR(err));
+	else if (report.from != report.to)
+		log_info("migrated the database", LOG_STR("path", settings.path),
+			LOG_INT("from", report.from), LOG_INT("to", report.to));
+	return err;
+}
+
+enum err app_open_db(const struct config *config, struct db **ret_db)
+{
+	struct db_config settings = db_settings(config);
+	enum err err = app_migrate(config);
+	if (err != ERR_OK)
+		return err;
+	err = db_open(&settings, ret_db);
+	if (err != ERR_OK)
+		log_error("cannot open the database", LOG_STR("path", settings.path),
+			LOG_ERR(err));
+	return err;
+}
+
+static enum err build(struct app *app, const struct config *config,
+	const struct route *app_routes, size_t count)
+{
+	app->config = *config;
+	enum err err = app_open_db(config, &app->db);
+	if (err != ERR_OK)
+		return err;
+	const struct server_setup setup = {
+		.config = config, .routes = app_routes, .routes_count = count, .app = app
+	};
+	return server_create(&setup, &app->server);
+}
+
+enum err app_create(const struct config *config, const struct route *app_routes,
+	size_t count, struct app **ret_app)
+{
+	struct app *app = calloc(1, sizeof *app);
+	enum err err = app ? build(app, config, app_routes, count) : ERR_NOMEM;
+	if (err == ERR_OK)
+		*ret_app = app;
+	else
+		app_destroy(app);
+	return err;
+}
+
+void app_destroy(struct app *app)
+{
+	if (!app)
+		return;
+	server_destroy(app->server);
+	db_close(app->db);
+	free(app);
+}

@@ -1,0 +1,163 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "handlers/app.h"
+#include "handlers/routes.h"
+#include "handlers/seed.h"
+#include "service/log.h"
+#include "service/main.h"
+#include "service/text.h"
+#include "service/version.h"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/*
+ * serve
+ */
+
+/* Makes SIGTERM and SIGINT readable from a descriptor. They must be blocked before
+ * any thread is made that would inherit another mask. -1 and errno. */
+static int take_signals(void)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	return signalfd(-1, &signals, SFD_CLOEXEC);
+}
+
+static int wait_for_signal(int signals)
+{
+	struct signalfd_siginfo signal;
+	while (read(signals, &signal, sizeof signal) != sizeof signal)
+		;
+	return (int)signal.ssi_signo;
+}
+
+/* What ended the drain. */
+static const char *wait_until_idle(int signals, int idle, int64_t timeout_ms)
+{
+	struct pollfd fds[] = { { .fd = idle, .events = POLLIN },
+		{ .fd = signals, .events = POLLIN } };
+	instant end = instant_add_ms(instant_now(), timeout_ms);
+	struct timespec left;
+	int ready;
+	do {
+		int64_t left_ns = instant_diff_ns(instant_now(), end);
+		left = instant_timespec((instant){ left_ns > 0 ? left_ns : 0 });
+		ready = ppoll(fds, 2, &left, NULL);
+	} while (ready < 0 && errno == EINTR);
+	if (fds[0].revents)
+		return "idle";
+	return ready > 0 ? "second signal" : "timeout";
+}
+
+static void log_listening(const struct app *app)
+{
+	const struct config *config = &app->config;
+	log_info("listening", LOG_STR("addr", config->listen_addr),
+		LOG_INT("port", server_port(app->server)),
+		LOG_STR("database", config_database_path(config)),
+		LOG_STR("version", HANGUP_VERSION));
+}
+
+static void serve_until_signal(struct app *app, int signals)
+{
+	log_listening(app);
+	int signal = wait_for_signal(signals);
+	instant begun = instant_now();
+	log_info("shutting down", LOG_STR("signal", sigabbrev_np(signal)),
+		LOG_INT("drain_timeout_ms", app->config.drain_timeout_ms));
+	server_drain(app->server);
+	const char *end = wait_until_idle(
+		signals, server_idle_fd(app->server), app->config.drain_timeout_ms);
+	log_info("drained", LOG_NAME("ended_by", end),
+		LOG_MS("after_ms", instant_diff_ns(begun, instant_now())));
+}
+
+static int command_serve(const struct config *config, int argc, char **argv)
+{
+	struct app *app;
+	(void)argc;
+	(void)argv;
+	int signals = take_signals();
+	if (signals < 0) {
+		log_error("no descriptor for signals",
+			LOG_STR("reason", strerrordesc_np(errno)));
+		return EXIT_FAILED;
+	}
+	enum err err = app_create(config, routes, routes_count, &app);
+	if (err == ERR_OK) {
+		serve_until_signal(app, signals);
+		app_destroy(app);
+		log_info("stopped");
+	}
+	close(signals);
+	return err == ERR_OK ? 0 : EXIT_FAILED;
+}
+
+/*
+ * The others
+ */
+
+static int command_migrate(const struct config *config, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return app_migrate(config) == ERR_OK ? 0 : EXIT_FAILED;
+}
+
+static int seed(const struct config *config, int64_t count)
+{
+	struct db *db;
+	int64_t added;
+	if (app_open_db(config, &db) != ERR_OK)
+		return EXIT_FAILED;
+	instant begun = instant_now();
+	enum err err = seed_items(db, count, &added);
+	db_close(db);
+	printf("Added %" PRId64 " items to %s in %.1f s\n", added,
+		config_database_path(config),
+		(double)instant_diff_ns(begun, instant_now()) / 1e9);
+	if (err == ERR_OK)
+		return 0;
+	log_error("cannot add more items", LOG_ERR(err));
+	return EXIT_FAILED;
+}
+
+static int command_seed(const struct config *config, int argc, char **argv)
+{
+	enum { SEED_MAX = 100000000 };
+	int64_t count;
+	(void)argc;
+	if (text_to_positive(span_of(argv[0]), SEED_MAX, &count))
+		return seed(config, count);
+	fprintf(stderr, "%s: seed \"%s\": N must be an integer from 1 to %d\n",
+		program_name, argv[0], SEED_MAX);
+	return EXIT_USAGE;
+}
+
+const char *const program_name = HANGUP_NAME;
+
+const struct command commands[] = {
+	{ "serve", "", "answer requests until SIGTERM or SIGINT", command_serve },
+	{ "migrate", "", "bring the database to this version's schema", command_migrate },
+	{ "seed", "N", "add N sample items", command_seed },
+	{ "config", "", "print the settings in effect", command_config },
+};
+
+const size_t commands_count = sizeof commands / sizeof *commands;
+
+static void print_versions(FILE *out)
+{
+	fprintf(out, "libmicrohttpd %s, SQLite %s, jansson %s\n",
+		server_library_version(), db_library_version(), jansson_version_str());
+}
+
+void (*const program_print_versions)(FILE *out) = print_versions;

@@ -1,0 +1,19 @@
+#include "handlers/routes.h"
+
+/* A probe waits this long for the database. */
+enum { READINESS_TIMEOUT_MS = 2000 };
+
+const struct route routes[] = {
+	{ "GET", "/healthz", ops_handle_health, .lane = LANE_INLINE },
+	{ "GET", "/readyz", ops_handle_readiness, .lane = LANE_SHORT,
+		.timeout_ms = READINESS_TIMEOUT_MS },
+
+	{ "GET", "/v1/items", items_handle_list, .lane = LANE_SHORT },
+	{ "POST", "/v1/items", items_handle_post, .lane = LANE_SHORT,
+		.body = BODY_BUFFERED },
+	{ "GET", "/v1/items/{id}", items_handle_get, .lane = LANE_SHORT },
+
+	{ "GET", "/v1/reports/inventory", reports_handle_inventory, .lane = LANE_LONG },
+};
+
+const size_t routes_count = sizeof routes / sizeof *routes;

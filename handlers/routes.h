@@ -1,0 +1,24 @@
+#ifndef HANGUP_HANDLERS_ROUTES_H
+#define HANGUP_HANDLERS_ROUTES_H
+
+/*
+ * All that the service answers to: the one table, and the handlers in it.
+ */
+#include "service/router.h"
+
+extern const struct route routes[];
+extern const size_t routes_count;
+
+/* items.c */
+handler_fn items_handle_list;
+handler_fn items_handle_get;
+handler_fn items_handle_post;
+
+/* reports.c */
+handler_fn reports_handle_inventory;
+
+/* ops.c */
+handler_fn ops_handle_health;
+handler_fn ops_handle_readiness;
+
+#endif

@@ -1,0 +1,132 @@
+#include "handlers/seed.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "db/items.h"
+
+enum {
+	NEIGHBOURS = 100,
+	TRANSACTION_MAX = 250000, /* items */
+	TRANSACTION_MAX_MS = 600000,
+	FIRST_CREATED_S = 1577836800, /* 2020-01-01, and an item a second from then on */
+};
+
+static const char *const materials[] = {
+	"Aluminium",
+	"Brass",
+	"Bronze",
+	"Copper",
+	"Nylon",
+	"Galvanised",
+	"Stainless",
+	"Steel",
+	"Titanium",
+	"Zinc",
+};
+
+static const char *const kinds[] = {
+	"bolt",
+	"nut",
+	"washer",
+	"screw",
+	"rivet",
+	"nail",
+	"hinge",
+	"bracket",
+	"anchor",
+	"hook",
+	"pin",
+	"clip",
+	"clamp",
+	"spring",
+	"bushing",
+	"bearing",
+	"chain",
+	"cable",
+	"pipe",
+	"valve",
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+_Static_assert(COUNT_OF(materials) * COUNT_OF(kinds) == SEED_CATEGORIES, "as promised");
+
+/* Looks random: splitmix64 (https://prng.di.unimi.it/splitmix64.c). */
+static uint64_t scatter(uint64_t number)
+{
+	number += UINT64_C(0x9e3779b97f4a7c15);
+	number = (number ^ number >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	number = (number ^ number >> 27) * UINT64_C(0x94d049bb133111eb);
+	return number ^ number >> 31;
+}
+
+struct texts {
+	char name[64];
+	char category[32];
+};
+
+/* Neighbours share a category, and a category has its price range, so that a million
+ * inserts touch the indexes in a few places at a time instead of everywhere. */
+static void make_item(int64_t id, struct texts *texts, struct item *ret_item)
+{
+	uint64_t random = scatter((uint64_t)id);
+	uint64_t category = (uint64_t)id / NEIGHBOURS % SEED_CATEGORIES;
+	uint64_t cheapest = scatter(category) % 50000 + 1;
+	const char *material = materials[category / COUNT_OF(kinds)];
+	const char *kind = kinds[category % COUNT_OF(kinds)];
+	snprintf(texts->name, sizeof texts->name, "%s %s M%u no. %" PRId64, material,
+		kind, (unsigned)(random % 24) + 1, id);
+	snprintf(texts->category, sizeof texts->category, "%s %ss", material, kind);
+	*ret_item = (struct item){
+		.name = span_of(texts->name),
+		.category = span_of(texts->category),
+		.quantity = (int64_t)(random / 24 % 1000),
+		.price_cents = (int64_t)(cheapest + random / 24000 % 2000),
+	};
+}
+
+static enum err insert_item(struct conn *conn, int64_t id)
+{
+	struct texts texts;
+	struct item item;
+	int64_t given;
+	make_item(id, &texts, &item);
+	return items_insert(conn, &item, (FIRST_CREATED_S + id) * 1000, &given);
+}
+
+static enum err insert_items(struct conn *conn, void *arg)
+{
+	const int64_t *count = arg;
+	int64_t last;
+	enum err err = items_expect_many(conn);
+	if (err == ERR_OK)
+		err = items_last_id(conn, &last);
+	for (int64_t i = 1; err == ERR_OK && i <= *count; i++)
+		err = insert_item(conn, last + i);
+	return err;
+}
+
+static enum err insert_all(
+	struct db *db, struct cancel *never, int64_t count, int64_t *ret_added)
+{
+	int64_t added = 0;
+	enum err err = ERR_OK;
+	while (err == ERR_OK && added < count) {
+		int64_t some = count - added < TRANSACTION_MAX ? count - added
+							       : TRANSACTION_MAX;
+		err = db_write_long(db, never, TRANSACTION_MAX_MS, insert_items, &some);
+		if (err == ERR_OK)
+			added += some;
+	}
+	*ret_added = added;
+	return err;
+}
+
+enum err seed_items(struct db *db, int64_t count, int64_t *ret_added)
+{
+	struct cancel *never = cancel_create(NULL);
+	*ret_added = 0;
+	enum err err = never ? insert_all(db, never, count, ret_added) : ERR_NOMEM;
+	cancel_unref(never);
+	return err;
+}

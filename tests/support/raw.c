@@ -1,0 +1,308 @@
+#include "tests/support/raw.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { PATIENCE_MS = 10000 * HANGUP_SLOWDOWN };
+
+/*
+ * Connecting.
+ */
+
+static void note_address(struct raw *raw)
+{
+	struct sockaddr_in own;
+	socklen_t len = sizeof own;
+	getsockname(raw->fd, (struct sockaddr *)&own, &len);
+	snprintf(raw->address, sizeof raw->address, "127.0.0.1:%u", ntohs(own.sin_port));
+}
+
+static bool try_connect(struct raw *raw, unsigned port, int receive_bytes)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	*raw = (struct raw){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	assert(raw->fd >= 0);
+	if (receive_bytes > 0)
+		setsockopt(raw->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes,
+			sizeof receive_bytes);
+	setsockopt(raw->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	if (connect(raw->fd, (struct sockaddr *)&address, sizeof address) == 0) {
+		note_address(raw);
+		return true;
+	}
+	raw_close(raw);
+	return false;
+}
+
+bool raw_try_connect(struct raw *raw, unsigned port)
+{
+	return try_connect(raw, port, 0);
+}
+
+void raw_connect(struct raw *raw, unsigned port)
+{
+	assert_true(try_connect(raw, port, 0));
+}
+
+void raw_connect_narrow(struct raw *raw, unsigned port)
+{
+	enum { NARROW = 4096 };
+	assert_true(try_connect(raw, port, NARROW));
+}
+
+/*
+ * Sending.
+ */
+
+static void send_all(struct raw *raw, const char *data, size_t len, int flags)
+{
+	while (len > 0) {
+		ssize_t sent = send(raw->fd, data, len, flags | MSG_NOSIGNAL);
+		if (sent < 0)
+			return;
+		data += sent;
+		len -= (size_t)sent;
+	}
+}
+
+void raw_send_bytes(struct raw *raw, const void *data, size_t len)
+{
+	send_all(raw, data, len, 0);
+}
+
+void raw_send(struct raw *raw, const char *text)
+{
+	send_all(raw, text, strlen(text), 0);
+}
+
+void raw_sendf(struct raw *raw, const char *format, ...)
+{
+	char text[4096];
+	va_list args;
+	va_start(args, format);
+	int len = vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	assert(len >= 0 && (size_t)len < sizeof text);
+	raw_send(raw, text);
+}
+
+void raw_send_with_fin(struct raw *raw, const char *text)
+{
+	/* MSG_MORE holds a segment back only if Nagle's algorithm may. */
+	setsockopt(raw->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 0 }, sizeof(int));
+	setsockopt(raw->fd, IPPROTO_TCP, TCP_CORK, &(int){ 1 }, sizeof(int));
+	send_all(raw, text, strlen(text), MSG_MORE);
+}
+
+/*
+ * Receiving.
+ */
+
+/* False at the end of the connection; *ret_clean then says whether it was a FIN. A
+ * server that neither sends nor closes is what the test must not go on from. */
+static bool receive(struct raw *raw, bool *ret_clean)
+{
+	enum { PIECE = 16384 };
+	struct pollfd readable = { .fd = raw->fd, .events = POLLIN };
+	*ret_clean = false;
+	if (raw->fd < 0)
+		return false;
+	if (poll(&readable, 1, PATIENCE_MS) != 1) {
+		fprintf(stderr, "client %s: nothing to read, and not closed\n",
+			raw->address);
+		abort();
+	}
+	raw->data = realloc(raw->data, raw->len + PIECE + 1);
+	assert(raw->data);
+	ssize_t got = recv(raw->fd, raw->data + raw->len, PIECE, 0);
+	if (got > 0)
+		raw->len += (size_t)got;
+	raw->data[raw->len] = '\0';
+	*ret_clean = got == 0;
+	return got > 0;
+}
+
+static void take(struct raw *raw, size_t len)
+{
+	raw->len -= len;
+	memmove(raw->data, raw->data + len, raw->len + 1);
+}
+
+/* Makes sure of len bytes. */
+static bool fill(struct raw *raw, size_t len)
+{
+	bool clean;
+	while (raw->len < len)
+		if (!receive(raw, &clean))
+			return false;
+	return true;
+}
+
+/* Reads until text has come; *ret_end is where it ends. */
+static bool fill_until(struct raw *raw, const char *text, size_t *ret_end)
+{
+	bool clean;
+	for (;;) {
+		char *found = raw->len > 0
+			? memmem(raw->data, raw->len, text, strlen(text))
+			: NULL;
+		if (found) {
+			*ret_end = (size_t)(found - raw->data) + strlen(text);
+			return true;
+		}
+		if (!receive(raw, &clean))
+			return false;
+	}
+}
+
+bool raw_expect(struct raw *raw, const char *text)
+{
+	size_t end;
+	if (!fill_until(raw, text, &end))
+		return false;
+	take(raw, end);
+	return true;
+}
+
+static bool read_head(struct raw *raw, struct http_response *ret)
+{
+	size_t end;
+	if (!fill_until(raw, "\r\n\r\n", &end))
+		return false;
+	char *head = strndup(raw->data, end);
+	assert(head);
+	take(raw, end);
+	http_response_take_head(ret, head);
+	return true;
+}
+
+static void take_body(struct raw *raw, struct http_response *ret, size_t len)
+{
+	ret->body = realloc(ret->body, ret->body_len + len + 1);
+	assert(ret->body);
+	memcpy(ret->body + ret->body_len, raw->data, len);
+	ret->body_len += len;
+	ret->body[ret->body_len] = '\0';
+	take(raw, len);
+}
+
+static bool read_chunks(struct raw *raw, struct http_response *ret)
+{
+	for (;;) {
+		size_t end;
+		if (!fill_until(raw, "\r\n", &end))
+			return false;
+		size_t size = strtoul(raw->data, NULL, 16);
+		take(raw, end);
+		if (!fill(raw, size + 2))
+			return false;
+		take_body(raw, ret, size);
+		take(raw, 2);
+		if (size == 0)
+			return true;
+	}
+}
+
+static bool read_body(struct raw *raw, struct http_response *ret)
+{
+	const char *length = http_header(ret, "Content-Length");
+	if (http_header(ret, "Transfer-Encoding"))
+		return read_chunks(raw, ret);
+	if (!length)
+		return true; /* 204 and its kind: the service always says how long */
+	size_t len = strtoul(length, NULL, 10);
+	if (!fill(raw, len))
+		return false;
+	if (len > 0)
+		take_body(raw, ret, len);
+	return true;
+}
+
+static bool read_final_head(struct raw *raw, struct http_response *ret)
+{
+	bool got;
+	do {
+		http_response_finish(ret);
+		got = read_head(raw, ret);
+	} while (got && ret->status < 200);
+	return got;
+}
+
+void raw_read(struct raw *raw, struct http_response *ret)
+{
+	*ret = (struct http_response){ 0 };
+	ret->whole = read_final_head(raw, ret) && read_body(raw, ret);
+}
+
+void raw_read_without_body(struct raw *raw, struct http_response *ret)
+{
+	*ret = (struct http_response){ 0 };
+	ret->whole = read_final_head(raw, ret);
+}
+
+bool raw_read_to_end(struct raw *raw)
+{
+	bool clean;
+	while (receive(raw, &clean))
+		raw->len = 0;
+	return clean;
+}
+
+bool raw_is_closed(struct raw *raw)
+{
+	bool clean;
+	return raw->len == 0 && !receive(raw, &clean);
+}
+
+/*
+ * Leaving.
+ */
+
+void raw_close(struct raw *raw)
+{
+	if (raw->fd >= 0)
+		close(raw->fd);
+	raw->fd = -1;
+	free(raw->data);
+	raw->data = NULL;
+	raw->len = 0;
+}
+
+void raw_half_close(struct raw *raw)
+{
+	shutdown(raw->fd, SHUT_WR);
+}
+
+void raw_reset(struct raw *raw)
+{
+	struct linger at_once = { .l_onoff = 1 };
+	setsockopt(raw->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	raw_close(raw);
+}
+
+bool raw_vanish(struct raw *raw)
+{
+	if (setsockopt(raw->fd, IPPROTO_TCP, TCP_REPAIR, &(int){ 1 }, sizeof(int)) != 0)
+		return false;
+	raw_close(raw);
+	return true;
+}

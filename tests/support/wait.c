@@ -1,0 +1,22 @@
+#include "tests/support/wait.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct patience patience_begin(const char *what, const char *file, int line)
+{
+	enum { PATIENCE_MS = 5000 };
+	instant until = instant_add_ms(instant_now(), PATIENCE_MS * HANGUP_SLOWDOWN);
+	return (struct patience){ what, file, line, until };
+}
+
+void patience_spend(const struct patience *patience)
+{
+	static const struct timespec moment = { .tv_nsec = 200000 };
+	if (!instant_before(instant_now(), patience->until)) {
+		fprintf(stderr, "%s:%d: never: %s\n", patience->file, patience->line,
+			patience->what);
+		abort();
+	}
+	nanosleep(&moment, NULL);
+}

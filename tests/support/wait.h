@@ -1,0 +1,29 @@
+#ifndef HANGUP_TESTS_SUPPORT_WAIT_H
+#define HANGUP_TESTS_SUPPORT_WAIT_H
+
+/*
+ * For what opens no gate, such as a count in server_stats(): asks again and again
+ * until it is so. A test that never sees it fails, and says what it waited for.
+ */
+#include "service/clock.h"
+
+struct patience {
+	const char *what;
+	const char *file;
+	int line;
+	instant until;
+};
+
+/* Five seconds, more in a slow build. */
+struct patience patience_begin(const char *what, const char *file, int line);
+
+/* Lets others run for a moment. When there is no patience left it says so and aborts
+ * the test program, as gate_wait() does: any thread may wait. */
+void patience_spend(const struct patience *patience);
+
+#define WAIT_UNTIL(condition)                                                            \
+	for (struct patience patience_ = patience_begin(#condition, __FILE__, __LINE__); \
+		!(condition);)                                                           \
+	patience_spend(&patience_)
+
+#endif
