@@ -29,7 +29,7 @@ static enum err system_error(void)
 /* BEGIN alone takes none: the first read does. */
 static enum err take_snapshot(struct conn *source)
 {
-	enum err err = read_begin(source);
+	enum err err = conn_begin(source, "BEGIN");
 	return err == ERR_OK ? stmt_exec(source, "SELECT count(*) FROM sqlite_schema")
 			     : err;
 }

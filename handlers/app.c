@@ -5,7 +5,7 @@
 #include "db/migrate.h"
 #include "service/log.h"
 
-static struct db_config db_settings(const struct config *config)
+struct db_config app_db_settings(const struct config *config)
 {
 	struct db_config settings = db_config_default();
 	settings.path = config_database_path(config);
@@ -20,7 +20,7 @@ static struct db_config db_settings(const struct config *config)
 
 enum err app_migrate(const struct config *config)
 {
-	struct db_config settings = db_settings(config);
+	struct db_config settings = app_db_settings(config);
 	struct migrate_report report;
 	enum err err = db_migrate(&settings, &report);
 	if (err != ERR_OK)
@@ -34,7 +34,7 @@ enum err app_migrate(const struct config *config)
 
 enum err app_open_db(const struct config *config, struct db **ret_db)
 {
-	struct db_config settings = db_settings(config);
+	struct db_config settings = app_db_settings(config);
 	enum err err = app_migrate(config);
 	if (err != ERR_OK)
 		return err;
