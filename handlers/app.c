@@ -6,7 +6,7 @@
 #include "handlers/openapi.h"
 #include "service/log.h"
 
-static struct db_config db_settings(const struct config *config)
+struct db_config app_db_settings(const struct config *config)
 {
 	struct db_config settings = db_config_default();
 	settings.path = config_database_path(config);
@@ -21,7 +21,7 @@ static struct db_config db_settings(const struct config *config)
 
 enum err app_migrate(const struct config *config)
 {
-	struct db_config settings = db_settings(config);
+	struct db_config settings = app_db_settings(config);
 	struct migrate_report report;
 	enum err err = db_migrate(&settings, &report);
 	if (err != ERR_OK)
@@ -35,7 +35,7 @@ enum err app_migrate(const struct config *config)
 
 enum err app_open_db(const struct config *config, struct db **ret_db)
 {
-	struct db_config settings = db_settings(config);
+	struct db_config settings = app_db_settings(config);
 	enum err err = app_migrate(config);
 	if (err != ERR_OK)
 		return err;

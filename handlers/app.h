@@ -29,6 +29,9 @@ enum err app_create(const struct config *config, const struct route *app_routes,
 /* Cancels what still runs, then closes server and database. NULL is a no-op. */
 void app_destroy(struct app *app);
 
+/* What config says about the database; points into config. */
+struct db_config app_db_settings(const struct config *config);
+
 /* The first half of app_create(), for commands that do not serve. */
 enum err app_migrate(const struct config *config);
 enum err app_open_db(const struct config *config, struct db **ret_db);

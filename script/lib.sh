@@ -16,6 +16,20 @@ build() { # build PRESET [TARGET]: configures quietly, then builds
 		cmake --build --preset "$1" ${2:+--target "$2"}
 }
 
+# prepare_database BINARY COUNT: sets DATABASE_URL where the environment does not, migrates, and
+# puts $SEED sample rows, or COUNT, into a new database, if the service has samples.
+prepare_database() {
+	export DATABASE_URL="${DATABASE_URL:-sqlite:data/$(service_name).db}"
+	file=${DATABASE_URL#sqlite:}
+	mkdir -p "$(dirname "$file")"
+	if [ -s "$file" ]; then seed=0; else seed=${SEED:-$2}; fi
+	"$1" migrate
+	if [ "$seed" -gt 0 ] && "$1" --help | grep -q '^  seed '; then
+		"$1" seed "$seed"
+		echo "Seeded $seed; for more: DATABASE_URL=$DATABASE_URL $1 seed 1000000"
+	fi
+}
+
 # run_ctest PRESET [ARG...]: ThreadSanitizer of this compiler generation knows no address space
 # as random as newer kernels make it, hence setarch.
 run_ctest() {
