@@ -47,8 +47,10 @@
 #define LONG_PAUSE_MS    10
 
 /* A small page cache, because a sort run is as long as it is, and cannot be
- * interrupted; the operating system's cache stands in for it through mmap. */
-#define COMMON_PRAGMAS "PRAGMA cache_size = -2000; PRAGMA mmap_size = 1073741824;"
+ * interrupted; the operating system's cache stands in for it. Mapping the file spares
+ * point reads a system call for each page; a scan would leave all of it mapped. */
+#define COMMON_PRAGMAS "PRAGMA cache_size = -2000;"
+#define MAP_FILE       "PRAGMA mmap_size = 1073741824;"
 
 #define WRITER_PRAGMAS               \
 	"PRAGMA synchronous = FULL;" \
@@ -60,8 +62,11 @@ static const struct {
 	const char *pragmas;
 } roles[] = {
 	[CONN_READER] = { SQLITE_OPEN_READWRITE, true,
-		COMMON_PRAGMAS "PRAGMA query_only = ON;" },
-	[CONN_WRITER] = { SQLITE_OPEN_READWRITE, true, COMMON_PRAGMAS WRITER_PRAGMAS },
+		COMMON_PRAGMAS MAP_FILE "PRAGMA query_only = ON;" },
+	[CONN_LONG_READER] = { SQLITE_OPEN_READWRITE, true,
+		COMMON_PRAGMAS "PRAGMA mmap_size = 0; PRAGMA query_only = ON;" },
+	[CONN_WRITER] = { SQLITE_OPEN_READWRITE, true,
+		COMMON_PRAGMAS MAP_FILE WRITER_PRAGMAS },
 	[CONN_MIGRATOR] = { SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false,
 		COMMON_PRAGMAS WRITER_PRAGMAS },
 };
@@ -269,7 +274,8 @@ static enum err set_up(struct conn *conn, enum conn_role role)
 		code = sqlite3_exec(conn->sqlite, roles[role].pragmas, NULL, NULL, NULL);
 	if (code != SQLITE_OK)
 		return conn_error(conn, code);
-	return role == CONN_READER ? ERR_OK : use_wal(conn);
+	bool reads = role == CONN_READER || role == CONN_LONG_READER;
+	return reads ? ERR_OK : use_wal(conn);
 }
 
 enum err conn_open(const struct db_config *config, enum conn_role role,
@@ -282,6 +288,7 @@ enum err conn_open(const struct db_config *config, enum conn_role role,
 	if (!conn)
 		return ERR_NOMEM;
 	TAILQ_INIT(&conn->cache.idle);
+	conn->snapshot_at = INSTANT_NEVER;
 	conn->busy_timeout_ms = config->busy_timeout_ms;
 	int code = sqlite3_open_v2(config->path, &conn->sqlite,
 		roles[role].flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,

@@ -17,7 +17,8 @@
 struct conn_pool;
 
 enum conn_role {
-	CONN_READER,
+	CONN_READER,      /* for point reads: maps the file */
+	CONN_LONG_READER, /* for scans: leaves nothing of what it reads in memory */
 	CONN_WRITER,   /* one for each database and process: the writer's */
 	CONN_MIGRATOR, /* creates the file; foreign keys are checked at the end only */
 };
@@ -40,9 +41,12 @@ struct conn {
 	instant busy_until;  /* of the wait for a lock that is going on */
 	bool in_transaction; /* between conn_begin() and its end: what we believe */
 	enum err failed;     /* what the last failed statement said */
+	instant snapshot_at; /* conn_pool::lock: when its transaction began; or never */
 
 	struct conn_pool *pool; /* NULL outside one */
-	SLIST_ENTRY(conn) link; /* conn_pool::idle */
+	struct cancel *reader;  /* conn_pool::lock: the borrower's token, while lent */
+	SLIST_ENTRY(conn) link;   /* conn_pool::idle */
+	LIST_ENTRY(conn) reading; /* conn_pool::reading */
 };
 
 /* Opens config->path in the given role, bound to token, which may be NULL.

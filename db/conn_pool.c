@@ -18,12 +18,14 @@ struct conn_waiter {
 	TAILQ_ENTRY(conn_waiter) link;
 };
 
-void conn_pool_init(struct conn_pool *pool, const struct db_config *config)
+void conn_pool_init(struct conn_pool *pool, const struct db_config *config,
+	enum conn_role role, unsigned max)
 {
-	*pool = (struct conn_pool){ .config = config, .max = config->readers };
+	*pool = (struct conn_pool){ .config = config, .role = role, .max = max };
 	pthread_mutex_init(&pool->lock, NULL);
 	SLIST_INIT(&pool->idle);
 	TAILQ_INIT(&pool->waiting);
+	LIST_INIT(&pool->reading);
 }
 
 static struct conn *pop_idle(struct conn_pool *pool)
@@ -128,20 +130,64 @@ enum err conn_pool_take(
 	if (conn)
 		conn_bind(conn, token);
 	else
-		err = conn_open(pool->config, CONN_READER, token, &conn);
+		err = conn_open(pool->config, pool->role, token, &conn);
 	if (err != ERR_OK) {
 		give_place(pool, NULL);
 		return err;
 	}
 	conn->pool = pool;
+	pthread_mutex_lock(&pool->lock);
+	conn->reader = token;
+	LIST_INSERT_HEAD(&pool->reading, conn, reading);
+	pthread_mutex_unlock(&pool->lock);
 	*ret_conn = conn;
 	return ERR_OK;
+}
+
+/* While it is in the list, its token may be looked at and counted. */
+static void leave_list(struct conn *conn)
+{
+	pthread_mutex_lock(&conn->pool->lock);
+	LIST_REMOVE(conn, reading);
+	conn->snapshot_at = INSTANT_NEVER;
+	pthread_mutex_unlock(&conn->pool->lock);
+}
+
+void conn_pool_note_snapshot(struct conn *conn, instant when)
+{
+	pthread_mutex_lock(&conn->pool->lock);
+	conn->snapshot_at = when;
+	pthread_mutex_unlock(&conn->pool->lock);
+}
+
+static struct conn *oldest(struct conn_pool *pool)
+{
+	struct conn *conn;
+	struct conn *oldest = NULL;
+	LIST_FOREACH(conn, &pool->reading, reading)
+		if (conn->snapshot_at.ns != INSTANT_NEVER.ns &&
+			(!oldest || instant_before(conn->snapshot_at, oldest->snapshot_at)))
+			oldest = conn;
+	return oldest;
+}
+
+bool conn_pool_cancel_oldest(struct conn_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	struct conn *conn = oldest(pool);
+	struct cancel *token = conn ? cancel_ref(conn->reader) : NULL;
+	pthread_mutex_unlock(&pool->lock);
+	if (token)
+		cancel_fire(token, CANCEL_DEADLINE);
+	cancel_unref(token);
+	return token != NULL;
 }
 
 void conn_pool_give(struct conn *conn)
 {
 	struct conn_pool *pool = conn->pool;
 	assert(conn->cache.lent == 0);
+	leave_list(conn);
 	conn_rollback(conn);
 	if (conn_transaction_is_open(conn)) { /* the next one would see an old snapshot */
 		conn_close(conn);
@@ -153,8 +199,8 @@ void conn_pool_give(struct conn *conn)
 void conn_pool_stats(struct conn_pool *pool, struct db_stats *ret_stats)
 {
 	pthread_mutex_lock(&pool->lock);
-	ret_stats->readers = pool->max;
-	ret_stats->readers_lent = pool->lent;
-	ret_stats->readers_waited_for = pool->waiting_count;
+	ret_stats->readers += pool->max;
+	ret_stats->readers_lent += pool->lent;
+	ret_stats->readers_waited_for += pool->waiting_count;
 	pthread_mutex_unlock(&pool->lock);
 }

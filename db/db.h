@@ -19,7 +19,9 @@ struct conn;
 struct db_config {
 	const char *path;         /* of the database file */
 	const char *vfs;          /* NULL for SQLite's default; tests bring their own */
-	unsigned readers;         /* connections for reading: DB_READERS */
+	unsigned readers;         /* connections for db_read(): DB_READERS */
+	unsigned long_readers;    /* for db_read_long(): one for each long thread */
+	int64_t wal_max_bytes;    /* see read_begin(): WAL_MAX_BYTES */
 	unsigned write_queue_max; /* one more waiting is ERR_BUSY: DB_WRITE_QUEUE */
 	unsigned write_batch_max; /* share a commit; 1, not sharing: DB_WRITE_BATCH */
 	int64_t busy_timeout_ms;  /* for another process's lock, then ERR_BUSY */
@@ -53,6 +55,11 @@ const char *db_library_version(void);
  * count of token must outlive the loan. Any thread; blocks. */
 enum err db_read(struct db *db, struct cancel *token, struct conn **ret_conn);
 
+/* The same for requests that read a lot: reports, exports. Their connections are
+ * others, so that however many of them there are, point reads keep theirs; and what
+ * they read does not stay in memory. */
+enum err db_read_long(struct db *db, struct cancel *token, struct conn **ret_conn);
+
 /* Gives the connection back and unbinds the token, waiting out an interrupt
  * that is just being delivered, so that the next borrower never feels it. All
  * its statements must have been released. NULL is a no-op. */
@@ -66,7 +73,9 @@ static inline void conn_release_at(struct conn **conn)
 
 /* Opens one snapshot, which the first read takes and all reads see until
  * read_end() or conn_release(). After an error that lost it (such as no memory)
- * reads fail; they never go on in another. */
+ * reads fail; they never go on in another. The WAL cannot be reused while it is open:
+ * when that makes it grow beyond wal_max_bytes, the oldest snapshot's token is fired,
+ * with CANCEL_DEADLINE. */
 enum err read_begin(struct conn *conn);
 void read_end(struct conn *conn);
 

@@ -77,6 +77,35 @@ enum err items_expect_many(struct conn *conn)
 	return stmt_exec(conn, "PRAGMA cache_size = -262144");
 }
 
+enum err items_replace(
+	struct conn *conn, int64_t id, const struct item *item, int64_t now_ms)
+{
+	AUTO_STMT *stmt = NULL;
+	enum err err = stmt_prepare(conn,
+		"UPDATE items SET name = ?1, category = ?2, quantity = ?3, price_cents = ?4,"
+		" updated_at = max(?5, updated_at), version = version + 1 WHERE id = ?6",
+		&stmt);
+	if (err != ERR_OK)
+		return err;
+	stmt_bind_text(stmt, 1, item->name);
+	stmt_bind_text(stmt, 2, item->category);
+	stmt_bind_int(stmt, 3, item->quantity);
+	stmt_bind_int(stmt, 4, item->price_cents);
+	stmt_bind_int(stmt, 5, now_ms);
+	stmt_bind_int(stmt, 6, id);
+	return stmt_run(stmt);
+}
+
+enum err items_delete(struct conn *conn, int64_t id)
+{
+	AUTO_STMT *stmt = NULL;
+	enum err err = stmt_prepare(conn, "DELETE FROM items WHERE id = ?", &stmt);
+	if (err != ERR_OK)
+		return err;
+	stmt_bind_int(stmt, 1, id);
+	return stmt_run(stmt);
+}
+
 enum err items_last_id(struct conn *conn, int64_t *ret_id)
 {
 	AUTO_STMT *stmt = NULL;

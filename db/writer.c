@@ -64,6 +64,9 @@ struct writer {
 	struct conn *conn;      /* writer's thread */
 	struct cancel *never;   /* a token that never fires, for shared transactions */
 	const char *wal_path;   /* lives as long as conn */
+	int64_t wal_max_bytes;  /* set once, like the next two */
+	void (*free_wal)(void *arg);
+	void *free_wal_arg;
 	unsigned queue_max;     /* set once */
 	unsigned batch_max;     /* set once */
 	unsigned wal_frames;    /* writer's thread: in the WAL at the last commit */
@@ -430,14 +433,21 @@ static int note_frames(void *arg, sqlite3 *sqlite, const char *name, int frames)
 	return SQLITE_OK;
 }
 
-/* What it cannot do, the next one does: the WAL holds everything. */
+/* What it cannot do, the next one does: the WAL holds everything. Somebody who keeps a
+ * snapshot for so long that the WAL outgrows its bound has to give it up. */
 static void checkpoint_if_due(struct writer *writer)
 {
+	int in_wal = 0;
+	int copied = 0;
+	struct stat wal;
 	if (writer->wal_frames < writer->checkpoint_at)
 		return;
-	sqlite3_wal_checkpoint_v2(
-		writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	sqlite3_wal_checkpoint_v2(writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE,
+		&in_wal, &copied);
 	writer->checkpoint_at = writer->wal_frames + CHECKPOINT_FRAMES;
+	if (copied < in_wal && stat(writer->wal_path, &wal) == 0 &&
+		wal.st_size > writer->wal_max_bytes)
+		writer->free_wal(writer->free_wal_arg);
 }
 
 static void *run(void *arg)
@@ -474,13 +484,17 @@ static enum err open_and_start(struct writer *writer, const struct db_config *co
 	return writer->started ? ERR_OK : ERR_NOMEM;
 }
 
-enum err writer_create(const struct db_config *config, struct writer **ret_writer)
+enum err writer_create(const struct db_config *config, void (*free_wal)(void *arg),
+	void *arg, struct writer **ret_writer)
 {
 	struct writer *writer = calloc(1, sizeof *writer);
 	if (!writer)
 		return ERR_NOMEM;
 	writer->queue_max = config->write_queue_max;
 	writer->batch_max = config->write_batch_max;
+	writer->wal_max_bytes = config->wal_max_bytes;
+	writer->free_wal = free_wal;
+	writer->free_wal_arg = arg;
 	writer->checkpoint_at = CHECKPOINT_FRAMES;
 	pthread_mutex_init(&writer->lock, NULL);
 	pthread_cond_init(&writer->wanted, NULL);

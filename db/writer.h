@@ -10,8 +10,11 @@
 
 struct writer;
 
-/* Opens the write connection and starts the thread. config outlives the writer. */
-enum err writer_create(const struct db_config *config, struct writer **ret_writer);
+/* Opens the write connection and starts the thread. config outlives the writer.
+ * free_wal(arg) is called, in the writer's thread, when the WAL has grown too large and
+ * somebody's snapshot keeps it from being reused. */
+enum err writer_create(const struct db_config *config, void (*free_wal)(void *arg),
+	void *arg, struct writer **ret_writer);
 
 /* Makes the changes already accepted, then checkpoints, truncates the WAL and
  * closes. NULL is a no-op. */

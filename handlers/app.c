@@ -12,6 +12,8 @@ static struct db_config db_settings(const struct config *config)
 	settings.readers = (unsigned)config->db_readers;
 	settings.write_queue_max = (unsigned)config->db_write_queue;
 	settings.write_batch_max = (unsigned)config->db_write_batch;
+	settings.long_readers = (unsigned)config->long_threads;
+	settings.wal_max_bytes = config->wal_max_bytes;
 	settings.busy_timeout_ms = config->db_busy_timeout_ms;
 	return settings;
 }
@@ -50,6 +52,12 @@ static enum err build(struct app *app, const struct config *config,
 	enum err err = app_open_db(config, &app->db);
 	if (err != ERR_OK)
 		return err;
+	err = janitor_create(app->db, &app->janitor);
+	if (err != ERR_OK)
+		return err;
+	app->claims = claims_create();
+	if (!app->claims)
+		return ERR_NOMEM;
 	const struct server_setup setup = {
 		.config = config, .routes = app_routes, .routes_count = count, .app = app
 	};
@@ -73,6 +81,8 @@ void app_destroy(struct app *app)
 	if (!app)
 		return;
 	server_destroy(app->server);
+	claims_destroy(app->claims);
+	janitor_destroy(app->janitor);
 	db_close(app->db);
 	free(app);
 }

@@ -6,12 +6,16 @@
  * the other. The command line around it is in commands.c.
  */
 #include "db/db.h"
+#include "db/janitor.h"
+#include "handlers/idempotency.h"
 #include "service/request.h"
 #include "service/server.h"
 
 struct app {
 	struct config config;
 	struct db *db;
+	struct claims *claims;
+	struct janitor *janitor;
 	struct server *server;
 };
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "handlers/app.h"
-#include "handlers/items_json.h"
+#include "handlers/items.h"
 #include "handlers/routes.h"
 #include "service/etag.h"
 #include "service/problem.h"
@@ -15,8 +15,7 @@
  * One item.
  */
 
-/* Whatever cannot be an id names an item that is not there. */
-static enum err read_id(const struct request *req, int64_t *ret_id)
+enum err item_id_of(const struct request *req, int64_t *ret_id)
 {
 	bool is_id = text_to_positive(request_param(req, "id"), INT64_MAX, ret_id);
 	return is_id ? ERR_OK : ERR_NOT_FOUND;
@@ -29,7 +28,7 @@ static enum err set_etag(struct response *res, const struct item_row *row)
 	return response_header(res, "ETag", etag);
 }
 
-static enum err write_item(struct response *res, const struct item_row *row)
+enum err item_write(struct response *res, const struct item_row *row)
 {
 	enum err err = set_etag(res, row);
 	return err == ERR_OK ? response_write(res, row->json) : err;
@@ -48,7 +47,7 @@ enum err items_handle_get(struct request *req, struct response *res)
 	AUTO_STMT *rows = NULL;
 	struct item_row row;
 	int64_t id;
-	enum err err = read_id(req, &id);
+	enum err err = item_id_of(req, &id);
 	if (err == ERR_OK)
 		err = db_read(app_of(req)->db, req->cancel, &conn);
 	if (err == ERR_OK)
@@ -56,60 +55,9 @@ enum err items_handle_get(struct request *req, struct response *res)
 	if (err != ERR_OK)
 		return err;
 	if (!client_has(req, &row))
-		return write_item(res, &row);
+		return item_write(res, &row);
 	res->status = 304;
 	return set_etag(res, &row);
-}
-
-struct creation {
-	struct item item;
-	int64_t now_ms;
-	struct response *res;
-	int64_t id;
-};
-
-/* In the writer's thread; may run again after it was undone. */
-static enum err create(struct conn *conn, void *arg)
-{
-	struct creation *creation = arg;
-	AUTO_STMT *rows = NULL;
-	struct item_row row;
-	response_reset(creation->res);
-	enum err err = items_insert(
-		conn, &creation->item, creation->now_ms, &creation->id);
-	if (err == ERR_OK)
-		err = items_get(conn, creation->id, &rows, &row);
-	return err == ERR_OK ? write_item(creation->res, &row) : err;
-}
-
-static enum err set_location(struct response *res, int64_t id)
-{
-	char location[64];
-	snprintf(location, sizeof location, "/v1/items/%" PRId64, id);
-	return response_header(res, "Location", location);
-}
-
-static enum err create_from(struct request *req, const json_t *json, struct response *res)
-{
-	struct creation creation = { .now_ms = wall_ms(), .res = res };
-	enum err err = item_from_json(json, res, &creation.item);
-	if (err == ERR_OK)
-		err = db_write(app_of(req)->db, req->cancel, create, &creation);
-	if (err != ERR_OK)
-		return err;
-	res->status = 201;
-	return set_location(res, creation.id);
-}
-
-enum err items_handle_post(struct request *req, struct response *res)
-{
-	json_t *json;
-	enum err err = request_json(req, res, &json);
-	if (err != ERR_OK)
-		return err;
-	err = create_from(req, json, res);
-	json_decref(json);
-	return err;
 }
 
 /*

@@ -158,3 +158,12 @@ enum err item_from_json(const json_t *json, struct response *res, struct item *r
 		*ret_item = item;
 	return err;
 }
+
+json_t *item_to_json(struct span json)
+{
+	json_t *tree = json_loadb(json.data, json.len, 0, NULL);
+	for (size_t i = 0; i < FIELDS_COUNT; i++)
+		if (fields[i].read == read_nothing)
+			json_object_del(tree, fields[i].name);
+	return tree;
+}

@@ -12,4 +12,7 @@
  * them noted in res with a pointer to the field; ERR_NOMEM. */
 enum err item_from_json(const json_t *json, struct response *res, struct item *ret_item);
 
+/* A row's JSON as a tree, without what clients may not set; NULL when out of memory. */
+json_t *item_to_json(struct span json);
+
 #endif

@@ -29,7 +29,7 @@ static enum err write_group(const struct inventory_group *group, void *arg)
 enum err reports_handle_inventory(struct request *req, struct response *res)
 {
 	AUTO_CONN *conn = NULL;
-	enum err err = db_read(app_of(req)->db, req->cancel, &conn);
+	enum err err = db_read_long(app_of(req)->db, req->cancel, &conn);
 	if (err == ERR_OK)
 		err = response_write(res, SPAN_LITERAL("{\"groups\":["));
 	if (err == ERR_OK)

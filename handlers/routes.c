@@ -12,6 +12,12 @@ const struct route routes[] = {
 	{ "POST", "/v1/items", items_handle_post, .lane = LANE_SHORT,
 		.body = BODY_BUFFERED },
 	{ "GET", "/v1/items/{id}", items_handle_get, .lane = LANE_SHORT },
+	{ "PUT", "/v1/items/{id}", items_handle_put, .lane = LANE_SHORT,
+		.body = BODY_BUFFERED },
+	{ "PATCH", "/v1/items/{id}", items_handle_patch, .lane = LANE_SHORT,
+		.body = BODY_BUFFERED,
+		.consumes = "application/merge-patch+json, application/json" },
+	{ "DELETE", "/v1/items/{id}", items_handle_delete, .lane = LANE_SHORT },
 
 	{ "GET", "/v1/reports/inventory", reports_handle_inventory, .lane = LANE_LONG },
 };

@@ -12,7 +12,12 @@ extern const size_t routes_count;
 /* items.c */
 handler_fn items_handle_list;
 handler_fn items_handle_get;
+
+/* items_change.c */
 handler_fn items_handle_post;
+handler_fn items_handle_put;
+handler_fn items_handle_patch;
+handler_fn items_handle_delete;
 
 /* reports.c */
 handler_fn reports_handle_inventory;

@@ -228,10 +228,10 @@ static void derive_long_running(struct config *config)
 	config->long_running = clamp(cores(), 2, config->long_threads);
 }
 
-/* One for every request that can be reading, so that none waits for one. */
+/* One for every short request that can be reading, so that none waits for one. */
 static void derive_db_readers(struct config *config)
 {
-	config->db_readers = config->long_threads + config->short_running;
+	config->db_readers = config->short_running;
 }
 
 /*
@@ -337,9 +337,9 @@ static const struct setting settings[] = {
 		  "long requests that may queue; one more is answered 503"),
 		.min = 0, .max = QUEUE_MAX },
 
-	{ SETTING("DB_READERS", db_readers, number, "LONG_THREADS + SHORT_RUNNING",
-		  "connections for reading; more than LONG_THREADS"),
-		.min = 2, .max = 2 * THREADS_MAX, .derive = derive_db_readers },
+	{ SETTING("DB_READERS", db_readers, number, "SHORT_RUNNING",
+		  "connections for short requests; each long one has its own"),
+		.min = 1, .max = THREADS_MAX, .derive = derive_db_readers },
 	{ SETTING("DB_WRITE_QUEUE", db_write_queue, number, "1024",
 		  "writes that may wait; one more is answered 503"),
 		.min = 1, .max = QUEUE_MAX },
@@ -349,6 +349,10 @@ static const struct setting settings[] = {
 	{ SETTING("DB_BUSY_TIMEOUT_MS", db_busy_timeout_ms, number, "5000",
 		  "ms to wait while another process locks the database"),
 		.min = 0, .max = DAY_MS },
+	{ SETTING("WAL_MAX_BYTES", wal_max_bytes, number, "1073741824",
+		  "size of the write-ahead log at which the oldest export or report that "
+		  "keeps it from being reused is cancelled"),
+		.min = 1 << 20, .max = INT64_C(1) << 40 },
 };
 
 enum { SETTINGS = sizeof settings / sizeof settings[0] };
@@ -412,27 +416,22 @@ static const struct rule {
 	size_t smaller_offset;
 	const char *greater;
 	size_t greater_offset;
-	bool or_equal;
 	const char *why;
 } rules[] = {
 	{ "SHORT_RUNNING", offsetof(struct config, short_running), "SHORT_THREADS",
-		offsetof(struct config, short_threads), true, "each runs on a thread" },
+		offsetof(struct config, short_threads), "each runs on a thread" },
 	{ "LONG_RUNNING", offsetof(struct config, long_running), "LONG_THREADS",
-		offsetof(struct config, long_threads), true, "each runs on a thread" },
-	{ "LONG_THREADS", offsetof(struct config, long_threads), "DB_READERS",
-		offsetof(struct config, db_readers), false,
-		"long requests must not take every connection" },
+		offsetof(struct config, long_threads), "each runs on a thread" },
 };
 
 static bool holds(const struct config *config, const struct rule *rule, FILE *complaints)
 {
 	int64_t smaller = number_at((const char *)config + rule->smaller_offset);
 	int64_t greater = number_at((const char *)config + rule->greater_offset);
-	if (smaller < greater || (rule->or_equal && smaller == greater))
+	if (smaller <= greater)
 		return true;
-	fprintf(complaints, "%s: %" PRId64 " is not %s %s, which is %" PRId64 ": %s\n",
-		rule->smaller, smaller, rule->or_equal ? "at most" : "less than",
-		rule->greater, greater, rule->why);
+	fprintf(complaints, "%s: %" PRId64 " is not at most %s, which is %" PRId64 ": %s\n",
+		rule->smaller, smaller, rule->greater, greater, rule->why);
 	return false;
 }
 

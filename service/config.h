@@ -47,10 +47,11 @@ struct config {
 	int64_t long_running; /* at most long_threads */
 	int64_t long_queue;
 
-	int64_t db_readers; /* more than long_threads */
+	int64_t db_readers; /* for point reads; each long thread has one besides */
 	int64_t db_write_queue;
 	int64_t db_write_batch;
 	int64_t db_busy_timeout_ms;
+	int64_t wal_max_bytes;
 };
 
 /* The defaults, whatever the environment says: for tests. */

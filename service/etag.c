@@ -20,35 +20,57 @@ static void skip_any(struct span *rest, const char *characters)
 		skip(rest, 1);
 }
 
-/* Takes the tag that rest begins with, quotes included, W/ left out. A quote cannot
- * be escaped in it, and a comma means nothing. Without data when there is none. */
-static struct span take_tag(struct span *rest)
+struct tag {
+	struct span text; /* quotes included; without data when there is none */
+	bool weak;
+};
+
+/* Takes the tag that rest begins with. A quote cannot be escaped in it, and a comma
+ * means nothing. */
+static struct tag take_tag(struct span *rest)
 {
-	if (rest->len > 2 && memcmp(rest->data, "W/", 2) == 0)
+	struct tag tag = { 0 };
+	tag.weak = rest->len > 2 && memcmp(rest->data, "W/", 2) == 0;
+	if (tag.weak)
 		skip(rest, 2);
 	if (rest->len < 2 || rest->data[0] != '"')
-		return (struct span){ 0 };
+		return tag;
 	const char *end = memchr(rest->data + 1, '"', rest->len - 1);
 	if (!end)
-		return (struct span){ 0 };
-	struct span tag = { rest->data, (size_t)(end - rest->data) + 1 };
-	skip(rest, tag.len);
+		return tag;
+	tag.text = (struct span){ rest->data, (size_t)(end - rest->data) + 1 };
+	skip(rest, tag.text.len);
 	return tag;
+}
+
+static bool is_any(struct span list)
+{
+	skip_any(&list, " \t");
+	if (list.len == 0 || list.data[0] != '*')
+		return false;
+	skip(&list, 1);
+	skip_any(&list, " \t");
+	return list.len == 0;
+}
+
+static bool is_listed(struct span list, const char *etag, bool weak_counts)
+{
+	for (;;) {
+		skip_any(&list, " \t,");
+		struct tag tag = take_tag(&list);
+		if (!tag.text.data)
+			return false;
+		if (span_is(tag.text, etag) && (weak_counts || !tag.weak))
+			return true;
+	}
 }
 
 bool etag_is_known(struct span if_none_match, const char *etag)
 {
-	struct span rest = if_none_match;
-	skip_any(&rest, " \t");
-	if (rest.len > 0 && rest.data[0] == '*') {
-		skip(&rest, 1);
-		skip_any(&rest, " \t");
-		return rest.len == 0;
-	}
-	for (;;) {
-		skip_any(&rest, " \t,");
-		struct span tag = take_tag(&rest);
-		if (!tag.data || span_is(tag, etag))
-			return tag.data != NULL;
-	}
+	return is_any(if_none_match) || is_listed(if_none_match, etag, true);
+}
+
+bool etag_is_meant(struct span if_match, const char *etag)
+{
+	return is_any(if_match) || is_listed(if_match, etag, false);
 }

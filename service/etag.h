@@ -18,4 +18,8 @@ void etag_of_version(int64_t version, char ret[static ETAG_SIZE]);
  * lists it, weak or not (13.1.2). False for an absent or malformed value. */
 bool etag_is_known(struct span if_none_match, const char *etag);
 
+/* Whether an If-Match that is there is about etag: it says * or lists it, and a weak
+ * tag is about nothing (13.1.1). False for a malformed value. */
+bool etag_is_meant(struct span if_match, const char *etag);
+
 #endif

@@ -312,6 +312,64 @@ static void borrowers_never_disturb_each_other(void **state)
 	assert_int_equal(stats(*state).readers_waited_for, 0);
 }
 
+static enum err add_long_note(struct conn *conn, void *arg)
+{
+	AUTO_STMT *stmt = NULL;
+	enum err err = stmt_prepare(conn,
+		"INSERT INTO note (text) VALUES (?1 || hex(zeroblob(100000)))", &stmt);
+	if (err != ERR_OK)
+		return err;
+	stmt_bind_int(stmt, 1, *(int *)arg);
+	return stmt_run(stmt);
+}
+
+/* Each change puts some 200 kB into the WAL. */
+static void a_snapshot_in_the_way_of_a_bounded_wal_is_given_up(void **state)
+{
+	enum { CHANGES_MAX = 400, WAL_MAX = 8 << 20 };
+	struct test_db *test = *state;
+	struct cancel *token = cancel_create(NULL);
+	struct conn *conn = NULL;
+	test_db_close(test);
+	test->config.wal_max_bytes = WAL_MAX;
+	test_db_open(test);
+	assert_int_equal(db_read_long(test->db, token, &conn), ERR_OK);
+	assert_int_equal(read_begin(conn), ERR_OK);
+	assert_int_equal(read_int(conn, "SELECT count(*) FROM note"), 0);
+
+	int changes = 0;
+	while (cancel_cause(token) == CANCEL_NONE && changes < CHANGES_MAX) {
+		changes++;
+		assert_int_equal(db_write(test->db, test->token, add_long_note, &changes),
+			ERR_OK);
+	}
+	assert_int_equal(cancel_cause(token), CANCEL_DEADLINE);
+	assert_true(stats(test).wal_bytes > WAL_MAX);
+	conn_release(conn);
+	cancel_unref(token);
+
+	/* Nothing is in the way any more: the WAL is used again from its start. */
+	int64_t size = stats(test).wal_bytes;
+	for (int i = 1; i <= changes; i++) {
+		int text = changes + i;
+		assert_int_equal(
+			db_write(test->db, test->token, add_long_note, &text), ERR_OK);
+	}
+	assert_true(stats(test).wal_bytes < size + WAL_MAX / 2);
+}
+
+static void long_reads_leave_short_ones_their_connections(void **state)
+{
+	enum { LONG_READERS = 4 };
+	struct test_db *test = *state;
+	struct conn *lent[LONG_READERS];
+	for (int i = 0; i < LONG_READERS; i++)
+		assert_int_equal(db_read_long(test->db, test->token, &lent[i]), ERR_OK);
+	conn_release(borrow(test));
+	for (int i = 0; i < LONG_READERS; i++)
+		conn_release(lent[i]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -326,6 +384,8 @@ int main(void)
 		TEST(what_a_borrower_left_open_is_closed),
 		TEST(a_snapshot_sees_no_change_until_it_ends),
 		TEST(ending_a_snapshot_keeps_the_token),
+		TEST(a_snapshot_in_the_way_of_a_bounded_wal_is_given_up),
+		TEST(long_reads_leave_short_ones_their_connections),
 		TEST(borrowers_never_disturb_each_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
