@@ -207,11 +207,12 @@ static void unhooking_waits_for_a_running_hook(void **state)
 	struct actor unhooker;
 	firing_start(&firing);
 	actor_start(&unhooker, unhook, &firing);
-	assert_true(actor_blocks(&unhooker));
+	bool waited = actor_blocks(&unhooker);
 	gate_open(&firing.may_return);
 	actor_join(&unhooker);
-	assert_false(firing.unhooked);
 	firing_finish(&firing);
+	assert_true(waited);
+	assert_false(firing.unhooked);
 	cancel_unref(token);
 }
 
@@ -255,11 +256,12 @@ static void a_hook_may_unhook_itself_while_another_thread_does(void **state)
 	struct actor unhooker;
 	firing_start(&firing);
 	actor_start(&unhooker, unhook, &firing);
-	assert_true(actor_blocks(&unhooker));
+	bool waited = actor_blocks(&unhooker);
 	gate_open(&firing.may_return);
 	actor_join(&unhooker);
-	assert_false(firing.unhooked);
 	firing_finish(&firing);
+	assert_true(waited);
+	assert_false(firing.unhooked);
 	assert_true(firing.self_unhooked);
 	cancel_unref(token);
 }
@@ -406,11 +408,12 @@ static void detaching_waits_out_a_firing_that_passes_down(void **state)
 	struct actor detacher;
 	firing_start(&firing);
 	actor_start(&detacher, detach, &firing);
-	assert_true(actor_blocks(&detacher));
+	bool waited = actor_blocks(&detacher);
 	gate_open(&firing.may_return);
 	actor_join(&detacher);
-	assert_false(firing.detached);
 	firing_finish(&firing);
+	assert_true(waited);
+	assert_false(firing.detached);
 	cancel_unref(child);
 	cancel_unref(parent);
 }
@@ -608,9 +611,10 @@ static void wake_by_firing(void (*act)(void *arg))
 	pthread_cond_init(&sleeper.changed, NULL);
 	struct actor actor;
 	actor_start(&actor, act, &sleeper);
-	assert_true(actor_blocks(&actor));
+	bool slept = actor_blocks(&actor);
 	cancel_fire(sleeper.token, CANCEL_SHUTDOWN);
 	actor_join(&actor);
+	assert_true(slept);
 	assert_int_equal(sleeper.cause, CANCEL_SHUTDOWN);
 	cancel_unref(sleeper.token);
 	pthread_cond_destroy(&sleeper.changed);
