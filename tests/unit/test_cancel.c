@@ -633,6 +633,34 @@ static void firing_wakes_who_waits_for_a_condition(void **state)
 	wake_by_firing(wait_for_condition);
 }
 
+static void fire_sleeper(void *arg)
+{
+	struct sleeper *sleeper = arg;
+	cancel_fire(sleeper->token, CANCEL_SHUTDOWN);
+}
+
+/* Between its look at the cause and its falling asleep, that is. */
+static void a_waiter_is_not_woken_before_it_sleeps(void **state)
+{
+	(void)state;
+	struct sleeper sleeper = { .token = cancel_create(NULL) };
+	struct cancel_waiter waiter;
+	struct actor firer;
+	pthread_mutex_init(&sleeper.lock, NULL);
+	pthread_cond_init(&sleeper.changed, NULL);
+	cancel_wait_begin(&waiter, sleeper.token, &sleeper.lock, &sleeper.changed);
+	pthread_mutex_lock(&sleeper.lock);
+	actor_start(&firer, fire_sleeper, &sleeper);
+	bool waited = actor_blocks(&firer);
+	pthread_mutex_unlock(&sleeper.lock);
+	actor_join(&firer);
+	cancel_wait_end(&waiter);
+	assert_true(waited);
+	cancel_unref(sleeper.token);
+	pthread_cond_destroy(&sleeper.changed);
+	pthread_mutex_destroy(&sleeper.lock);
+}
+
 static void a_token_that_cannot_be_had_leaves_its_parent_as_it_was(void **state)
 {
 	(void)state;
@@ -701,6 +729,7 @@ int main(void)
 		cmocka_unit_test(sleeping_on_a_fired_token_ends_at_once),
 		cmocka_unit_test(firing_ends_a_sleep),
 		cmocka_unit_test(firing_wakes_who_waits_for_a_condition),
+		cmocka_unit_test(a_waiter_is_not_woken_before_it_sleeps),
 		cmocka_unit_test(a_token_that_cannot_be_had_leaves_its_parent_as_it_was),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
