@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "db/migrate.h"
+#include "handlers/openapi.h"
 #include "service/log.h"
 
 struct db_config app_db_settings(const struct config *config)
@@ -56,7 +57,8 @@ static enum err build(struct app *app, const struct config *config,
 	if (err != ERR_OK)
 		return err;
 	app->claims = claims_create();
-	if (!app->claims)
+	app->openapi = openapi_text();
+	if (!app->claims || !app->openapi)
 		return ERR_NOMEM;
 	const struct server_setup setup = {
 		.config = config, .routes = app_routes, .routes_count = count, .app = app
@@ -81,6 +83,7 @@ void app_destroy(struct app *app)
 	if (!app)
 		return;
 	server_destroy(app->server);
+	free(app->openapi);
 	claims_destroy(app->claims);
 	janitor_destroy(app->janitor);
 	db_close(app->db);

@@ -14,6 +14,7 @@
 struct app {
 	struct config config;
 	struct db *db;
+	char *openapi; /* the document, as text */
 	struct claims *claims;
 	struct janitor *janitor;
 	struct server *server;

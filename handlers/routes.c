@@ -8,6 +8,8 @@ const struct route routes[] = {
 	{ "GET", "/readyz", ops_handle_readiness, .lane = LANE_SHORT,
 		.timeout_ms = READINESS_TIMEOUT_MS },
 
+	{ "GET", "/openapi.json", openapi_handle, .lane = LANE_INLINE },
+
 	/* The example: items, and a report on them. */
 	{ "GET", "/v1/items", items_handle_list, .lane = LANE_SHORT },
 	{ "POST", "/v1/items", items_handle_post, .lane = LANE_SHORT,

@@ -65,7 +65,7 @@ void raw_connect(struct raw *raw, unsigned port)
 
 void raw_connect_narrow(struct raw *raw, unsigned port)
 {
-	enum { NARROW = 4096 };
+	enum { NARROW = 32768 };
 	assert_true(try_connect(raw, port, NARROW));
 }
 

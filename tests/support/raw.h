@@ -17,7 +17,7 @@ struct raw {
 /* Fails the test when it cannot connect. */
 void raw_connect(struct raw *raw, unsigned port);
 
-/* With a receive buffer so small that an answer of some MB cannot be sent unless it
+/* With a receive buffer so small that an answer of 8 MB cannot be sent unless it
  * is read. */
 void raw_connect_narrow(struct raw *raw, unsigned port);
 
