@@ -11,6 +11,13 @@ service_name() { # the one in CMakeLists.txt
 	sed -n 's/^project(\([A-Za-z0-9_-]*\).*/\1/p' CMakeLists.txt
 }
 
+require_clean_tree() { # or ends: what a script is about to change can be seen by itself
+	if ! status=$(git status --porcelain) || [ -n "$status" ]; then
+		echo "script/${0##*/}: commit or stash your changes first" >&2
+		exit 1
+	fi
+}
+
 build() { # build PRESET [TARGET]: configures quietly, then builds
 	cmake --preset "$1" >/dev/null &&
 		cmake --build --preset "$1" ${2:+--target "$2"}
