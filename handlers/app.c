@@ -1,6 +1,10 @@
 #include "handlers/app.h"
 
+#include <errno.h>
+#include <libgen.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "db/migrate.h"
 #include "handlers/openapi.h"
@@ -19,11 +23,27 @@ struct db_config app_db_settings(const struct config *config)
 	return settings;
 }
 
+/* The commonest reason has a clearer name than SQLite's. */
+static enum err check_folder(const char *path)
+{
+	char copy[CONFIG_URL_SIZE];
+	snprintf(copy, sizeof copy, "%s", path);
+	const char *folder = dirname(copy);
+	if (access(folder, W_OK | X_OK) == 0)
+		return ERR_OK;
+	log_error("cannot use the database's folder", LOG_STR("folder", folder),
+		LOG_STR("reason", strerrordesc_np(errno)));
+	return ERR_IO;
+}
+
 enum err app_migrate(const struct config *config)
 {
 	struct db_config settings = app_db_settings(config);
 	struct migrate_report report;
-	enum err err = db_migrate(&settings, &report);
+	enum err err = check_folder(settings.path);
+	if (err != ERR_OK)
+		return err;
+	err = db_migrate(&settings, &report);
 	if (err != ERR_OK)
 		log_error("cannot migrate the database", LOG_STR("path", settings.path),
 			LOG_STR("reason", report.message), LOG_ERR(err));
