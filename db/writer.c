@@ -51,6 +51,7 @@ struct change {
 	bool alone;                /* in a transaction of its own; writer's thread */
 	enum err result;           /* writer's thread until answered */
 	bool waiting;              /* writer::lock: it is in the queue */
+	bool behind_long;          /* set once: a long one was accepted before it */
 	TAILQ_ENTRY(change) link;  /* writer::queue, or the writer's batch */
 
 	pthread_mutex_t lock;
@@ -61,10 +62,10 @@ struct change {
 TAILQ_HEAD(changes, change);
 
 struct writer {
-	struct conn *conn;      /* writer's thread */
-	struct cancel *never;   /* a token that never fires, for shared transactions */
-	const char *wal_path;   /* lives as long as conn */
-	int64_t wal_max_bytes;  /* set once, like the next two */
+	struct conn *conn;     /* writer's thread */
+	struct cancel *never;  /* a token that never fires, for shared transactions */
+	const char *wal_path;  /* lives as long as conn */
+	int64_t wal_max_bytes; /* set once, like the next two */
 	void (*free_wal)(void *arg);
 	void *free_wal_arg;
 	unsigned queue_max;     /* set once */
@@ -78,6 +79,7 @@ struct writer {
 	pthread_cond_t wanted;
 	struct changes queue;  /* lock */
 	unsigned queue_count;  /* lock */
+	unsigned long_count;   /* lock: long changes that wait or run */
 	bool stopping;         /* lock */
 	struct db_stats stats; /* lock: the writer's part of it */
 };
@@ -100,6 +102,11 @@ static void take_out(struct writer *writer, struct change *change)
 	change->waiting = false;
 }
 
+static bool is_long(const struct change *change)
+{
+	return change->max_ms > 0;
+}
+
 static enum err enqueue(struct writer *writer, struct change *change)
 {
 	enum err err = ERR_OK;
@@ -110,9 +117,21 @@ static enum err enqueue(struct writer *writer, struct change *change)
 		err = ERR_BUSY;
 	else
 		append(writer, change);
+	change->behind_long = writer->long_count > 0;
+	writer->long_count += err == ERR_OK && is_long(change);
 	pthread_cond_signal(&writer->wanted);
 	pthread_mutex_unlock(&writer->lock);
 	return err;
+}
+
+/* After its answer, or its withdrawal. */
+static void forget_if_long(struct writer *writer, const struct change *change)
+{
+	if (!is_long(change))
+		return;
+	pthread_mutex_lock(&writer->lock);
+	writer->long_count--;
+	pthread_mutex_unlock(&writer->lock);
 }
 
 static bool withdraw(struct writer *writer, struct change *change)
@@ -123,6 +142,15 @@ static bool withdraw(struct writer *writer, struct change *change)
 		take_out(writer, change);
 	pthread_mutex_unlock(&writer->lock);
 	return waiting;
+}
+
+/* Of one that was not begun when its token fired. Who has spent his time behind a long
+ * change has not asked for too much: the database was busy, and the same write may
+ * succeed in a moment. */
+static enum err err_of_unbegun(const struct change *change)
+{
+	enum err err = err_of_token(change->token);
+	return err == ERR_DEADLINE && change->behind_long ? ERR_BUSY : err;
 }
 
 /* Until it is answered, or wanted no more. */
@@ -155,10 +183,11 @@ static enum err make_durable(struct writer *writer, struct change *change)
 	instant begun = activity_wait_begin("commit");
 	bool withdrawn = !wait_while_wanted(change) && withdraw(writer, change);
 	if (withdrawn)
-		err = err_of_token(change->token);
+		err = err_of_unbegun(change);
 	else
 		wait_for_answer(change);
 	activity_wait_end(begun);
+	forget_if_long(writer, change);
 	return withdrawn ? err : change->result;
 }
 
@@ -252,7 +281,7 @@ static struct change *next_wanted(struct writer *writer, bool alone)
 {
 	struct change *change;
 	while ((change = take_next(writer, alone))) {
-		enum err err = err_of_token(change->token);
+		enum err err = err_of_unbegun(change);
 		if (err == ERR_OK)
 			break;
 		answer(change, err);
@@ -442,8 +471,8 @@ static void checkpoint_if_due(struct writer *writer)
 	struct stat wal;
 	if (writer->wal_frames < writer->checkpoint_at)
 		return;
-	sqlite3_wal_checkpoint_v2(writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE,
-		&in_wal, &copied);
+	sqlite3_wal_checkpoint_v2(
+		writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &copied);
 	writer->checkpoint_at = writer->wal_frames + CHECKPOINT_FRAMES;
 	if (copied < in_wal && stat(writer->wal_path, &wal) == 0 &&
 		wal.st_size > writer->wal_max_bytes)
