@@ -630,10 +630,18 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 	return answers_early(exchange) ? exchange_proceed(exchange) : EXCHANGE_CONTINUE;
 }
 
+static bool was_cut_short(struct exchange *exchange)
+{
+	pthread_mutex_lock(&exchange->lock);
+	bool was = exchange->cut_short;
+	pthread_mutex_unlock(&exchange->lock);
+	return was;
+}
+
 void exchange_closed(struct exchange *exchange, enum cancel_cause cause)
 {
 	/* Before the hook is out: a worker of a stream may still be at work. */
-	if (cause != CANCEL_NONE && !exchange->cut_short)
+	if (cause != CANCEL_NONE && !was_cut_short(exchange))
 		cancel_fire(exchange->req.cancel, cause);
 	client_forget(exchange->client);
 	cancel_unhook(exchange->req.cancel, &exchange->hook);
