@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "db/functions.h"
+#include "service/log.h"
 
 /*
  * How a token reaches the statement, and nobody else's. There are three ways,
@@ -149,10 +150,16 @@ enum err conn_error(struct conn *conn, int code)
 	return conn->failed;
 }
 
+/* Why the transaction is gone. */
+static enum err loss(const struct conn *conn)
+{
+	return conn->failed == ERR_OK ? ERR_INTERNAL : conn->failed;
+}
+
 enum err conn_ready(struct conn *conn)
 {
 	if (conn->in_transaction && !conn_transaction_is_open(conn))
-		return conn->failed;
+		return loss(conn);
 	return err_of_token(conn->token);
 }
 
@@ -208,6 +215,7 @@ bool conn_transaction_is_open(const struct conn *conn)
 
 enum err conn_begin(struct conn *conn, const char *sql)
 {
+	conn->failed = ERR_OK;
 	enum err err = stmt_exec(conn, sql);
 	conn->in_transaction = err == ERR_OK;
 	return err;
@@ -216,6 +224,8 @@ enum err conn_begin(struct conn *conn, const char *sql)
 enum err conn_commit(struct conn *conn)
 {
 	conn_unbind(conn);
+	if (!conn->in_transaction) /* its ROLLBACK may have failed: keep nothing of it */
+		return loss(conn);
 	enum err err = stmt_exec(conn, "COMMIT");
 	if (err == ERR_OK)
 		conn->in_transaction = false;
@@ -230,6 +240,23 @@ void conn_rollback(struct conn *conn)
 		stmt_exec(conn, "ROLLBACK");
 }
 
+/* SQLite's own words for what an enum err cannot tell. What is part of an ordinary
+ * day stays out: the error that is returned says it all. */
+static void log_complaint(void *arg, int code, const char *message)
+{
+	(void)arg;
+	switch (code & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_INTERRUPT:
+	case SQLITE_NOTICE:
+	case SQLITE_SCHEMA:
+		return;
+	default:
+		log_warn("sqlite", LOG_INT("code", code), LOG_STR("says", message));
+	}
+}
+
 /* Once, before SQLite is used. No mutexes, since no connection is shared, and no
  * memory statistics, whose lock every allocation of every thread would take.
  * Refused, harmlessly, when the program has started SQLite already. */
@@ -237,6 +264,7 @@ static void configure_sqlite(void)
 {
 	sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	sqlite3_config(SQLITE_CONFIG_LOG, log_complaint, NULL);
 }
 
 /* What a damaged or hostile database file, or a slip in our SQL, could exploit. */
