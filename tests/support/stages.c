@@ -275,6 +275,13 @@ static enum err hold_writer(struct request *req, struct response *res)
 	return err == ERR_OK ? answer_done(res) : err;
 }
 
+static enum err sleep_on(struct request *req, struct response *res)
+{
+	(void)res;
+	cancel_sleep(req->cancel, INSTANT_NEVER);
+	return err_of_token(req->cancel);
+}
+
 static enum err be_uninvited(struct request *req, struct response *res)
 {
 	struct stage_test *test = req->app;
@@ -332,6 +339,7 @@ static const struct route routes[] = {
 		.body = BODY_STREAMED },
 	{ "GET", "/hold/lane", hold_lane, .lane = LANE_LONG },
 	{ "GET", "/hold/writer", hold_writer, .lane = LANE_SHORT },
+	{ "GET", "/victim/sleep", sleep_on, .lane = LANE_SHORT },
 	{ "GET", "/uninvited", be_uninvited, .lane = LANE_INLINE },
 	{ "GET", "/kept", count_kept, .lane = LANE_SHORT },
 };
@@ -539,6 +547,7 @@ static void copy_routes(struct stage_test *test)
 			continue;
 		test->routes[i].hangup = test->hangup;
 		test->routes[i].half_close_ok = test->half_close_ok;
+		test->routes[i].timeout_ms = test->timeout_ms;
 	}
 }
 
@@ -608,6 +617,18 @@ bool stage_enter(struct stage_test *test, const char *headers, const char *behin
 	send_request(test, headers, behind);
 	WAIT_UNTIL(stage->is_reached(test) || has_ended(test));
 	return !has_ended(test);
+}
+
+void stage_wait_for_deadline(struct stage_test *test, const char *headers)
+{
+	struct raw raw;
+	struct http_response res;
+	raw_connect(&raw, test->server.port);
+	raw_sendf(&raw, "GET /victim/sleep HTTP/1.1\r\nHost: x\r\n%s\r\n", headers);
+	raw_read(&raw, &res);
+	assert_int_equal(res.status, 504);
+	http_response_finish(&res);
+	raw_close(&raw);
 }
 
 json_t *stage_log_line(struct stage_test *test)
