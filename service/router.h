@@ -44,7 +44,7 @@ enum hangup {
 
 struct route {
 	const char *method;  /* "GET" also answers HEAD */
-	const char *path;    /* "/v1/items/{id}": a name in braces takes one segment */
+	const char *path;    /* "/v1/things/{id}": a name in braces takes one segment */
 	handler_fn *handle;
 	enum lane lane;
 	enum body body;
