@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "db/functions.h"
+#include "service/activity.h"
 #include "service/log.h"
 
 /*
@@ -134,6 +135,8 @@ static enum err translate(const struct conn *conn, int code)
 		enum err err = stop_reason(conn);
 		if (err != ERR_OK)
 			return err;
+		if (!activity_may_wait())
+			return ERR_WOULD_WAIT;
 	}
 	if (code == SQLITE_IOERR_NOMEM)
 		return ERR_NOMEM;
@@ -163,9 +166,16 @@ enum err conn_ready(struct conn *conn)
 	return err_of_token(conn->token);
 }
 
+/* SQLite counts a cached statement's opcodes on from its last use, so the first call
+ * may come early; the second has PROGRESS_OPCODES behind it. */
+static bool is_past_quick(struct conn *conn)
+{
+	return !activity_may_wait() && ++conn->progress > 1;
+}
+
 static int stop_if_unwanted(void *arg)
 {
-	return stop_reason(arg) != ERR_OK;
+	return stop_reason(arg) != ERR_OK || is_past_quick(arg);
 }
 
 /* Returns nonzero to try for the lock again. */
@@ -173,7 +183,7 @@ static int wait_for_lock(void *arg, int pauses)
 {
 	struct conn *conn = arg;
 	instant now = instant_now();
-	if (!conn->token)
+	if (!conn->token || !activity_may_wait())
 		return 0;
 	if (pauses == 0)
 		conn->busy_until = instant_min(
@@ -197,6 +207,7 @@ void conn_bind(struct conn *conn, struct cancel *token)
 	assert(!conn->token);
 	conn->token = token;
 	conn->stop_at = INSTANT_NEVER;
+	conn->progress = 0;
 	if (token)
 		cancel_hook(token, &conn->hook, interrupt, conn);
 }

@@ -14,7 +14,7 @@ const struct route routes[] = {
 	{ "GET", "/v1/items", items_handle_list, .lane = LANE_SHORT },
 	{ "POST", "/v1/items", items_handle_post, .lane = LANE_SHORT,
 		.body = BODY_BUFFERED },
-	{ "GET", "/v1/items/{id}", items_handle_get, .lane = LANE_SHORT },
+	{ "GET", "/v1/items/{id}", items_handle_get, .lane = LANE_SHORT, .quick = true },
 	{ "PUT", "/v1/items/{id}", items_handle_put, .lane = LANE_SHORT,
 		.body = BODY_BUFFERED },
 	{ "PATCH", "/v1/items/{id}", items_handle_patch, .lane = LANE_SHORT,

@@ -47,6 +47,10 @@ struct route {
 	const char *path;    /* "/v1/things/{id}": a name in braces takes one segment */
 	handler_fn *handle;
 	enum lane lane;
+	bool quick;          /* a read so short that it is tried on the network thread
+			      * first, which saves two changes of thread. There it may
+			      * neither wait nor take more than a few dozen microseconds of
+			      * SQL; if it would, it is done over on its lane */
 	enum body body;
 	enum answer answer;
 	size_t body_max;     /* bytes; 0: MAX_BODY_BYTES, streamed MAX_IMPORT_BYTES */
