@@ -2,11 +2,10 @@
 
 #include <setjmp.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,22 +30,26 @@ static void collect(const char *const *settings, const char **environment)
 	environment[count] = NULL;
 }
 
+/* In the child: only what is safe between fork() and exec(). It does not outlive the
+ * thread that started it, however that ends. */
+static void become(char **argv, const char *const *environment, int log_fd)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (dup2(log_fd, STDERR_FILENO) >= 0)
+		execve(argv[0], argv, (char *const *)environment);
+	_exit(127);
+}
+
 static pid_t spawn(const char *const *settings, int log_fd)
 {
 	const char *environment[ENVIRONMENT_MAX + 1];
-	char *binary = getenv("HANGUP_BINARY");
-	char *argv[] = { binary, (char *)"serve", NULL };
-	posix_spawn_file_actions_t actions;
-	pid_t pid = -1;
-	assert_non_null(binary);
+	char *argv[] = { getenv("HANGUP_BINARY"), (char *)"serve", NULL };
+	assert_non_null(argv[0]);
 	collect(settings, environment);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, log_fd, STDERR_FILENO);
-	int failed = posix_spawn(
-		&pid, binary, &actions, NULL, argv, (char *const *)environment);
-	posix_spawn_file_actions_destroy(&actions);
-	if (failed)
-		fail_msg("%s: %s", binary, strerrordesc_np(failed));
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		become(argv, environment, log_fd);
 	return pid;
 }
 
