@@ -396,7 +396,7 @@ static void set_limits(struct exchange *exchange)
 {
 	const struct route *route = exchange->req.route;
 	int64_t ms = exchange->expected.timeout_ms;
-	bool cancels = !route || route->hangup == HANGUP_CANCELS;
+	bool cancels = !route || route->hang_up == HANG_UP_CANCELS;
 	cancel_hook(exchange->req.cancel, &exchange->hook, on_cancel, exchange);
 	if (ms > 0)
 		cancel_set_deadline(exchange->req.cancel, exchange->env->timers,
