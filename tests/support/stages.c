@@ -552,7 +552,7 @@ static void copy_routes(struct stage_test *test)
 	for (size_t i = 0; i < ROUTES; i++) {
 		if (strncmp(routes[i].path, "/victim/", strlen("/victim/")) != 0)
 			continue;
-		test->routes[i].hangup = test->hangup;
+		test->routes[i].hang_up = test->hang_up;
 		test->routes[i].half_close_ok = test->half_close_ok;
 		test->routes[i].timeout_ms = test->timeout_ms;
 	}

@@ -48,7 +48,7 @@ struct stage_test {
 	struct test_server server;
 	struct raw victim;
 	/* Of all victims' routes; set between stage_init() and stage_start(). */
-	enum hangup hangup;
+	enum hang_up hang_up;
 	bool half_close_ok;
 	int64_t timeout_ms;
 	struct route routes[STAGE_ROUTES_MAX];
