@@ -375,7 +375,7 @@ struct exchange *exchange_create(const struct exchange_env *env, struct client *
 }
 
 /* Decides the answer without a handler. It is sent once the body, which nobody
- * wants, has arrived. */
+ * wants, has arrived. Lock held, unless the token's hook is not there yet. */
 static void settle(struct exchange *exchange, enum err err)
 {
 	render(exchange, err);
@@ -625,16 +625,17 @@ static enum exchange_next wait_or_send(struct exchange *exchange)
 	return next;
 }
 
-/* Starts the handler of a streamed body before the body. */
-static enum exchange_next begin_body(struct exchange *exchange)
+static enum err expect_stream(struct exchange *exchange)
 {
 	exchange->incoming = stream_create(exchange->req.cancel,
 		exchange->env->stall_timeout_ms, wake, exchange);
-	if (!exchange->incoming) {
-		settle(exchange, ERR_NOMEM);
-		return EXCHANGE_CONTINUE;
-	}
 	exchange->req.incoming = exchange->incoming;
+	return exchange->incoming ? ERR_OK : ERR_NOMEM;
+}
+
+/* Starts the handler of a streamed body before the body. */
+static enum exchange_next begin_body(struct exchange *exchange)
+{
 	run_on_lane(exchange);
 	pthread_mutex_lock(&exchange->lock);
 	bool refused = exchange->state == EXCHANGE_SENDING;
@@ -657,10 +658,12 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 	enum err err = intake_look(&exchange->env->intake, req, &exchange->res, is_http_1_1,
 		&exchange->expected);
 	exchange->begun = true;
-	set_limits(exchange);
+	if (err == ERR_OK && req->route && req->route->body == BODY_STREAMED)
+		err = expect_stream(exchange);
 	if (err != ERR_OK || !req->route)
 		settle(exchange, err);
-	else if (req->route->body == BODY_STREAMED)
+	set_limits(exchange);
+	if (exchange->incoming)
 		return begin_body(exchange);
 	return answers_early(exchange) ? exchange_proceed(exchange) : EXCHANGE_CONTINUE;
 }
