@@ -79,6 +79,7 @@ struct writer {
 	struct changes queue;  /* lock */
 	unsigned queue_count;  /* lock */
 	bool stopping;         /* lock */
+	bool busy_for_long;    /* lock: a long change is being made */
 	struct db_stats stats; /* lock: the writer's part of it */
 };
 
@@ -115,12 +116,22 @@ static enum err enqueue(struct writer *writer, struct change *change)
 	return err;
 }
 
-static bool withdraw(struct writer *writer, struct change *change)
+/* What a change that was withdrawn before it began is answered: its deadline came too
+ * soon only because a long change was before it, so it may be tried again. */
+static enum err withdrawn_for(const struct writer *writer, const struct change *change)
+{
+	enum err err = err_of_token(change->token);
+	return err == ERR_DEADLINE && writer->busy_for_long ? ERR_BUSY : err;
+}
+
+static bool withdraw(struct writer *writer, struct change *change, enum err *ret_err)
 {
 	pthread_mutex_lock(&writer->lock);
 	bool waiting = change->waiting;
-	if (waiting)
+	if (waiting) {
 		take_out(writer, change);
+		*ret_err = withdrawn_for(writer, change);
+	}
 	pthread_mutex_unlock(&writer->lock);
 	return waiting;
 }
@@ -153,10 +164,8 @@ static enum err make_durable(struct writer *writer, struct change *change)
 	if (err != ERR_OK)
 		return err;
 	instant begun = activity_wait_begin("commit");
-	bool withdrawn = !wait_while_wanted(change) && withdraw(writer, change);
-	if (withdrawn)
-		err = err_of_token(change->token);
-	else
+	bool withdrawn = !wait_while_wanted(change) && withdraw(writer, change, &err);
+	if (!withdrawn)
 		wait_for_answer(change);
 	activity_wait_end(begun);
 	return withdrawn ? err : change->result;
@@ -316,9 +325,17 @@ static enum err make(struct writer *writer, struct change *change)
 	return err_of_token(change->token); /* the point of no return */
 }
 
+static void note_long(struct writer *writer, bool busy)
+{
+	pthread_mutex_lock(&writer->lock);
+	writer->busy_for_long = busy;
+	pthread_mutex_unlock(&writer->lock);
+}
+
 static void make_alone(struct writer *writer, struct change *change)
 {
 	instant stop_at = INSTANT_NEVER;
+	note_long(writer, change->max_ms > 0);
 	if (change->max_ms > 0)
 		stop_at = instant_add_ms(instant_now(), change->max_ms);
 	enum err err = begin(writer, change->token, stop_at);
@@ -330,6 +347,7 @@ static void make_alone(struct writer *writer, struct change *change)
 		conn_rollback(writer->conn);
 		count_undone(writer, 1);
 	}
+	note_long(writer, false);
 	answer(change, err);
 }
 

@@ -642,18 +642,24 @@ static void a_long_write_has_only_so_much_time(void **state)
 	assert_writes(fixture, "next");
 }
 
+/* A deadline that passes behind a long write means: try again. Other causes mean what
+ * they say. */
 static void short_writes_behind_a_long_one_stop_waiting_when_told(void **state)
 {
 	struct fixture *fixture = *state;
 	struct caller caller = long_caller(fixture, ENDLESS);
 	struct caller waits = { .test = &fixture->test, .text = "waits" };
+	struct caller leaves = { .test = &fixture->test, .text = "leaves" };
 	caller.gated = true;
 	caller_start(&caller);
 	gate_wait(&caller.begun);
 	gate_open(&caller.go);
 	caller_queue(&waits, 1);
+	caller_queue(&leaves, 2);
 	cancel_fire(waits.token, CANCEL_DEADLINE);
-	assert_int_equal(caller_join(&waits), ERR_DEADLINE); /* the long one runs on */
+	assert_int_equal(caller_join(&waits), ERR_BUSY); /* the long one runs on */
+	cancel_fire(leaves.token, CANCEL_CLIENT_GONE);
+	assert_int_equal(caller_join(&leaves), ERR_CLIENT_GONE);
 	cancel_fire(caller.token, CANCEL_CLIENT_GONE);
 	assert_int_equal(caller_join(&caller), ERR_CLIENT_GONE);
 	assert_int_equal(test_db_notes(&fixture->test), 0);
