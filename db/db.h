@@ -97,7 +97,8 @@ typedef enum err db_write_fn(struct conn *conn, void *arg);
  * it is let finish: it is short, and an interrupt would undo its neighbours. Once
  * fn has returned, the commit's result is the answer, whatever the token says.
  * ERR_BUSY at once when write_queue_max are waiting, and instead of ERR_DEADLINE when
- * it was a long write that it waited for. Any thread but the writer's; blocks. */
+ * it waited behind a long write and fn has not begun. Any thread but the writer's;
+ * blocks. */
 enum err db_write(struct db *db, struct cancel *token, db_write_fn *fn, void *arg);
 
 /* The same in a transaction of its own, in which token interrupts fn at any moment.

@@ -156,10 +156,7 @@ __attribute__((format(printf, 2, 3))) static void add(
 static void add_select(struct sql *sql, const struct items_query *query)
 {
 	add(sql, "SELECT " ROW ", %s FROM items WHERE 1", sorts[query->sort].columns);
-	if (query->category.data && query->sort == ITEMS_BY_NAME)
-		add(sql,
-			" AND +category = ?2"); /* else it would go by category, and sort */
-	else if (query->category.data)
+	if (query->category.data)
 		add(sql, " AND category = ?2");
 	if (query->q.data)
 		add(sql,

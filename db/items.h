@@ -87,8 +87,7 @@ uint64_t items_list(const struct items_query *query);
 
 /* Starts a page of at most limit rows; items_next() fetches them. query's spans must
  * stay until the release. Every list follows an index and is never sorted, so a page
- * costs what it holds; only q, and a category in order of name, walk past rows that
- * they leave out. */
+ * costs what it holds; only q walks past rows that it leaves out. */
 enum err items_page(struct conn *conn, const struct items_query *query, unsigned limit,
 	struct stmt **ret_rows);
 

@@ -51,6 +51,7 @@ struct change {
 	bool alone;                /* in a transaction of its own; writer's thread */
 	enum err result;           /* writer's thread until answered */
 	bool waiting;              /* writer::lock: it is in the queue */
+	bool behind_long;          /* set once: a long one was accepted before it */
 	TAILQ_ENTRY(change) link;  /* writer::queue, or the writer's batch */
 
 	pthread_mutex_t lock;
@@ -61,10 +62,10 @@ struct change {
 TAILQ_HEAD(changes, change);
 
 struct writer {
-	struct conn *conn;      /* writer's thread */
-	struct cancel *never;   /* a token that never fires, for shared transactions */
-	const char *wal_path;   /* lives as long as conn */
-	int64_t wal_max_bytes;  /* set once, like the next two */
+	struct conn *conn;     /* writer's thread */
+	struct cancel *never;  /* a token that never fires, for shared transactions */
+	const char *wal_path;  /* lives as long as conn */
+	int64_t wal_max_bytes; /* set once, like the next two */
 	void (*free_wal)(void *arg);
 	void *free_wal_arg;
 	unsigned queue_max;     /* set once */
@@ -78,8 +79,8 @@ struct writer {
 	pthread_cond_t wanted;
 	struct changes queue;  /* lock */
 	unsigned queue_count;  /* lock */
+	unsigned long_count;   /* lock: long changes that wait or run */
 	bool stopping;         /* lock */
-	bool busy_for_long;    /* lock: a long change is being made */
 	struct db_stats stats; /* lock: the writer's part of it */
 };
 
@@ -101,6 +102,11 @@ static void take_out(struct writer *writer, struct change *change)
 	change->waiting = false;
 }
 
+static bool is_long(const struct change *change)
+{
+	return change->max_ms > 0;
+}
+
 static enum err enqueue(struct writer *writer, struct change *change)
 {
 	enum err err = ERR_OK;
@@ -111,29 +117,40 @@ static enum err enqueue(struct writer *writer, struct change *change)
 		err = ERR_BUSY;
 	else
 		append(writer, change);
+	change->behind_long = writer->long_count > 0;
+	writer->long_count += err == ERR_OK && is_long(change);
 	pthread_cond_signal(&writer->wanted);
 	pthread_mutex_unlock(&writer->lock);
 	return err;
 }
 
-/* What a change that was withdrawn before it began is answered: its deadline came too
- * soon only because a long change was before it, so it may be tried again. */
-static enum err withdrawn_for(const struct writer *writer, const struct change *change)
+/* After its answer, or its withdrawal. */
+static void forget_if_long(struct writer *writer, const struct change *change)
 {
-	enum err err = err_of_token(change->token);
-	return err == ERR_DEADLINE && writer->busy_for_long ? ERR_BUSY : err;
+	if (!is_long(change))
+		return;
+	pthread_mutex_lock(&writer->lock);
+	writer->long_count--;
+	pthread_mutex_unlock(&writer->lock);
 }
 
-static bool withdraw(struct writer *writer, struct change *change, enum err *ret_err)
+static bool withdraw(struct writer *writer, struct change *change)
 {
 	pthread_mutex_lock(&writer->lock);
 	bool waiting = change->waiting;
-	if (waiting) {
+	if (waiting)
 		take_out(writer, change);
-		*ret_err = withdrawn_for(writer, change);
-	}
 	pthread_mutex_unlock(&writer->lock);
 	return waiting;
+}
+
+/* Of one that was not begun when its token fired. Who has spent his time behind a long
+ * change has not asked for too much: the database was busy, and the same write may
+ * succeed in a moment. */
+static enum err err_of_unbegun(const struct change *change)
+{
+	enum err err = err_of_token(change->token);
+	return err == ERR_DEADLINE && change->behind_long ? ERR_BUSY : err;
 }
 
 /* Until it is answered, or wanted no more. */
@@ -164,16 +181,21 @@ static enum err make_durable(struct writer *writer, struct change *change)
 	if (err != ERR_OK)
 		return err;
 	instant begun = activity_wait_begin("commit");
-	bool withdrawn = !wait_while_wanted(change) && withdraw(writer, change, &err);
-	if (!withdrawn)
+	bool withdrawn = !wait_while_wanted(change) && withdraw(writer, change);
+	if (withdrawn)
+		err = err_of_unbegun(change);
+	else
 		wait_for_answer(change);
 	activity_wait_end(begun);
+	forget_if_long(writer, change);
 	return withdrawn ? err : change->result;
 }
 
 static enum err submit(struct writer *writer, struct change *change)
 {
 	assert(!pthread_equal(pthread_self(), writer->thread));
+	if (!activity_may_wait())
+		return ERR_WOULD_WAIT;
 	enum err err = err_of_token(change->token);
 	if (err != ERR_OK)
 		return err;
@@ -261,7 +283,7 @@ static struct change *next_wanted(struct writer *writer, bool alone)
 {
 	struct change *change;
 	while ((change = take_next(writer, alone))) {
-		enum err err = err_of_token(change->token);
+		enum err err = err_of_unbegun(change);
 		if (err == ERR_OK)
 			break;
 		answer(change, err);
@@ -325,17 +347,9 @@ static enum err make(struct writer *writer, struct change *change)
 	return err_of_token(change->token); /* the point of no return */
 }
 
-static void note_long(struct writer *writer, bool busy)
-{
-	pthread_mutex_lock(&writer->lock);
-	writer->busy_for_long = busy;
-	pthread_mutex_unlock(&writer->lock);
-}
-
 static void make_alone(struct writer *writer, struct change *change)
 {
 	instant stop_at = INSTANT_NEVER;
-	note_long(writer, change->max_ms > 0);
 	if (change->max_ms > 0)
 		stop_at = instant_add_ms(instant_now(), change->max_ms);
 	enum err err = begin(writer, change->token, stop_at);
@@ -347,7 +361,6 @@ static void make_alone(struct writer *writer, struct change *change)
 		conn_rollback(writer->conn);
 		count_undone(writer, 1);
 	}
-	note_long(writer, false);
 	answer(change, err);
 }
 
@@ -460,8 +473,8 @@ static void checkpoint_if_due(struct writer *writer)
 	struct stat wal;
 	if (writer->wal_frames < writer->checkpoint_at)
 		return;
-	sqlite3_wal_checkpoint_v2(writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE,
-		&in_wal, &copied);
+	sqlite3_wal_checkpoint_v2(
+		writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &copied);
 	writer->checkpoint_at = writer->wal_frames + CHECKPOINT_FRAMES;
 	if (copied < in_wal && stat(writer->wal_path, &wal) == 0 &&
 		wal.st_size > writer->wal_max_bytes)

@@ -30,4 +30,7 @@ handler_fn reports_handle_inventory;
 handler_fn ops_handle_health;
 handler_fn ops_handle_readiness;
 
+/* openapi.c */
+handler_fn openapi_handle;
+
 #endif

@@ -642,27 +642,83 @@ static void a_long_write_has_only_so_much_time(void **state)
 	assert_writes(fixture, "next");
 }
 
-/* A deadline that passes behind a long write means: try again. Other causes mean what
- * they say. */
-static void short_writes_behind_a_long_one_stop_waiting_when_told(void **state)
+/* A long write that runs on until its token fires. */
+static void start_endless(struct fixture *fixture, struct caller *caller)
+{
+	*caller = long_caller(fixture, ENDLESS);
+	caller->gated = true;
+	caller_start(caller);
+	gate_wait(&caller->begun);
+	gate_open(&caller->go);
+}
+
+static void end_endless(struct fixture *fixture, struct caller *caller)
+{
+	cancel_fire(caller->token, CANCEL_CLIENT_GONE);
+	assert_int_equal(caller_join(caller), ERR_CLIENT_GONE);
+	assert_int_equal(test_db_notes(&fixture->test), 0);
+}
+
+/* What a write gets whose token fires while it waits behind a long one. */
+static enum err err_behind_a_long_write(struct fixture *fixture, enum cancel_cause cause)
+{
+	struct caller endless;
+	struct caller waits = { .test = &fixture->test, .text = "waits" };
+	start_endless(fixture, &endless);
+	caller_queue(&waits, 1);
+	cancel_fire(waits.token, cause);
+	enum err err = caller_join(&waits); /* the long one runs on */
+	assert_int_equal(waits.runs, 0);
+	end_endless(fixture, &endless);
+	return err;
+}
+
+static void a_write_behind_a_long_one_is_told_to_try_again_at_its_deadline(void **state)
+{
+	assert_int_equal(err_behind_a_long_write(*state, CANCEL_DEADLINE), ERR_BUSY);
+}
+
+static void a_write_behind_a_long_one_stops_waiting_for_any_cause(void **state)
+{
+	assert_int_equal(
+		err_behind_a_long_write(*state, CANCEL_CLIENT_GONE), ERR_CLIENT_GONE);
+	assert_int_equal(err_behind_a_long_write(*state, CANCEL_SHUTDOWN), ERR_SHUTDOWN);
+}
+
+/* The long one has not begun yet. */
+static void a_write_behind_a_long_one_in_the_queue_is_told_the_same(void **state)
 {
 	struct fixture *fixture = *state;
-	struct caller caller = long_caller(fixture, ENDLESS);
+	struct caller lasts = long_caller(fixture, NULL);
 	struct caller waits = { .test = &fixture->test, .text = "waits" };
-	struct caller leaves = { .test = &fixture->test, .text = "leaves" };
-	caller.gated = true;
-	caller_start(&caller);
-	gate_wait(&caller.begun);
-	gate_open(&caller.go);
-	caller_queue(&waits, 1);
-	caller_queue(&leaves, 2);
+	hold_writer(fixture);
+	caller_queue(&lasts, 1);
+	caller_queue(&waits, 2);
 	cancel_fire(waits.token, CANCEL_DEADLINE);
-	assert_int_equal(caller_join(&waits), ERR_BUSY); /* the long one runs on */
-	cancel_fire(leaves.token, CANCEL_CLIENT_GONE);
-	assert_int_equal(caller_join(&leaves), ERR_CLIENT_GONE);
-	cancel_fire(caller.token, CANCEL_CLIENT_GONE);
-	assert_int_equal(caller_join(&caller), ERR_CLIENT_GONE);
-	assert_int_equal(test_db_notes(&fixture->test), 0);
+	assert_int_equal(caller_join(&waits), ERR_BUSY);
+	let_writer_go(fixture);
+	assert_int_equal(caller_join(&lasts), ERR_OK);
+	assert_int_equal(caller_join(&fixture->holder), ERR_OK);
+}
+
+static void a_write_behind_short_ones_alone_has_run_out_of_time(void **state)
+{
+	struct fixture *fixture = *state;
+	struct caller past = long_caller(
+		fixture, NULL); /* is forgotten once it is made */
+	struct caller waits = { .test = &fixture->test, .text = "waits" };
+	struct caller later = long_caller(fixture, NULL); /* keeps nobody before it */
+	later.text = "later";
+	caller_start(&past);
+	assert_int_equal(caller_join(&past), ERR_OK);
+	hold_writer(fixture);
+	caller_queue(&waits, 1);
+	caller_queue(&later, 2);
+	cancel_fire(waits.token, CANCEL_DEADLINE);
+	assert_int_equal(caller_join(&waits), ERR_DEADLINE);
+	let_writer_go(fixture);
+	assert_int_equal(caller_join(&later), ERR_OK);
+	assert_int_equal(caller_join(&fixture->holder), ERR_OK);
 }
 
 /*
@@ -688,6 +744,21 @@ static void closing_makes_what_was_accepted(void **state)
 	assert_int_equal(caller_join(&waits), ERR_OK);
 	assert_int_equal(caller_join(&fixture->holder), ERR_OK);
 	assert_int_equal(test_db_notes(&fixture->test), 2);
+}
+
+static void closing_waits_for_no_stranger(void **state)
+{
+	struct fixture *fixture = *state;
+	assert_writes(fixture, "before");
+	sqlite3 *stranger = test_db_stranger(fixture->test.path);
+	stranger_exec(stranger, "BEGIN; SELECT * FROM note");
+	assert_writes(fixture, "after");
+	test_db_close(
+		&fixture->test); /* the stranger's snapshot holds up the checkpoint */
+	assert_int_equal(stranger_int(stranger, "SELECT count(*) FROM note"), 1);
+	stranger_exec(stranger, "COMMIT");
+	assert_int_equal(stranger_int(stranger, "SELECT count(*) FROM note"), 2);
+	sqlite3_close(stranger);
 }
 
 static void a_wal_that_has_grown_is_checkpointed(void **state)
@@ -821,8 +892,12 @@ int main(void)
 		TEST(a_long_write_is_interrupted_inside_its_statement),
 		TEST(a_long_write_cancelled_during_its_commit_is_kept),
 		TEST(a_long_write_has_only_so_much_time),
-		TEST(short_writes_behind_a_long_one_stop_waiting_when_told),
+		TEST(a_write_behind_a_long_one_is_told_to_try_again_at_its_deadline),
+		TEST(a_write_behind_a_long_one_stops_waiting_for_any_cause),
+		TEST(a_write_behind_a_long_one_in_the_queue_is_told_the_same),
+		TEST(a_write_behind_short_ones_alone_has_run_out_of_time),
 		TEST(closing_makes_what_was_accepted),
+		TEST(closing_waits_for_no_stranger),
 		TEST(a_wal_that_has_grown_is_checkpointed),
 		TEST(what_is_there_is_what_was_acknowledged),
 	};
