@@ -667,8 +667,11 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 
 void exchange_closed(struct exchange *exchange, enum cancel_cause cause)
 {
+	pthread_mutex_lock(&exchange->lock);
+	bool cut_short = exchange->cut_short;
+	pthread_mutex_unlock(&exchange->lock);
 	/* Before the hook is out: a worker of a stream may still be at work. */
-	if (cause != CANCEL_NONE && !exchange->cut_short)
+	if (cause != CANCEL_NONE && !cut_short)
 		cancel_fire(exchange->req.cancel, cause);
 	client_forget(exchange->client);
 	cancel_unhook(exchange->req.cancel, &exchange->hook);
