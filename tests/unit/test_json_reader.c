@@ -141,6 +141,8 @@ static const struct row arrays[] = {
 		"Item 0 of the array is not followed by a comma or a bracket." },
 	{ "[1漢]", "1;", ERR_NOT_JSON,
 		"Item 0 of the array is not followed by a comma or a bracket." },
+	{ "[1\xdc]", "1;", ERR_NOT_JSON,
+		"Item 0 of the array is not followed by a comma or a bracket." },
 	{ "[1]x", "1;", ERR_NOT_JSON, "Something follows the array." },
 	{ "[1][2]", "1;", ERR_NOT_JSON, "Something follows the array." },
 	{ "[1,{\"a\":1,\"a\":2}]", "1;", ERR_NOT_JSON,
@@ -163,6 +165,25 @@ static void arrays_are_taken_apart_whatever_the_pieces(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
 		assert_row(JSON_FORM_ARRAY, &arrays[i]);
+}
+
+/* jansson would pass over it. */
+static void a_nul_is_no_json_wherever_it_is(void **state)
+{
+	static const char *const bodies[] = { "1\n[7]\n", " [[7],{\"a\":7}] " };
+	(void)state;
+	for (int form = JSON_FORM_LINES; form <= JSON_FORM_ARRAY; form++)
+		for (size_t at = 0; at <= strlen(bodies[form]); at++) {
+			char body[64];
+			struct outcome outcome;
+			size_t len = strlen(bodies[form]);
+			memcpy(body, bodies[form], at);
+			body[at] = '\0';
+			memcpy(body + at + 1, bodies[form] + at, len - at);
+			struct source source = { { body, len + 1 }, 3, 0, 0 };
+			read_body((enum json_form)form, &source, &outcome);
+			assert_int_equal(outcome.err, ERR_NOT_JSON);
+		}
 }
 
 /* A string of size bytes, its quotes included, between two others. */
@@ -234,6 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_are_taken_apart_whatever_the_pieces),
 		cmocka_unit_test(arrays_are_taken_apart_whatever_the_pieces),
+		cmocka_unit_test(a_nul_is_no_json_wherever_it_is),
 		cmocka_unit_test(the_limit_of_a_value_is_exact),
 		cmocka_unit_test(an_endless_value_is_not_read_on),
 		cmocka_unit_test(an_error_of_the_source_is_handed_up),
