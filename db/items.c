@@ -4,10 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define ROW                                                                               \
-	"json_object('id', id, 'name', name, 'category', category, 'quantity', quantity," \
-	" 'price_cents', price_cents, 'created_at', rfc3339(created_at),"                 \
-	" 'updated_at', rfc3339(updated_at), 'version', version), id, version"
+#define ROW ITEM_JSON ", id, version"
 
 /* A list's key is in the one column or the other. */
 enum { ROW_JSON, ROW_ID, ROW_VERSION, ROW_NUMBER, ROW_TEXT };
@@ -159,10 +156,7 @@ __attribute__((format(printf, 2, 3))) static void add(
 static void add_select(struct sql *sql, const struct items_query *query)
 {
 	add(sql, "SELECT " ROW ", %s FROM items WHERE 1", sorts[query->sort].columns);
-	if (query->category.data && query->sort == ITEMS_BY_NAME)
-		add(sql,
-			" AND +category = ?2"); /* else it would go by category, and sort */
-	else if (query->category.data)
+	if (query->category.data)
 		add(sql, " AND category = ?2");
 	if (query->q.data)
 		add(sql,

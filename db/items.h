@@ -16,6 +16,12 @@ enum { ITEM_NAME_MAX = 200, ITEM_CATEGORY_MAX = 64 }; /* characters */
 #define ITEM_QUANTITY_MAX INT64_C(2147483647)
 #define ITEM_PRICE_MAX    INT64_C(9007199254740991) /* what every JSON reader can hold */
 
+/* A row as the JSON that clients get, in SQL. */
+#define ITEM_JSON                                                                         \
+	"json_object('id', id, 'name', name, 'category', category, 'quantity', quantity," \
+	" 'price_cents', price_cents, 'created_at', rfc3339(created_at),"                 \
+	" 'updated_at', rfc3339(updated_at), 'version', version)"
+
 /* What clients say about an item; the rest is the database's. */
 struct item {
 	struct span name;
@@ -81,8 +87,7 @@ uint64_t items_list(const struct items_query *query);
 
 /* Starts a page of at most limit rows; items_next() fetches them. query's spans must
  * stay until the release. Every list follows an index and is never sorted, so a page
- * costs what it holds; only q, and a category in order of name, walk past rows that
- * they leave out. */
+ * costs what it holds; only q walks past rows that it leaves out. */
 enum err items_page(struct conn *conn, const struct items_query *query, unsigned limit,
 	struct stmt **ret_rows);
 

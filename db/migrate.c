@@ -140,14 +140,14 @@ static enum err apply(struct migrator *migrator, const struct migration *migrati
 	return err == ERR_OK ? record(conn, migration) : err;
 }
 
-/* In a transaction that the caller ends. */
+/* In a transaction that the caller ends. Another process may have been here since
+ * the history was read last. */
 static enum err apply_next(struct migrator *migrator, int *ret_version)
 {
 	int version = 0;
 	enum err err = conn_begin(migrator->conn, "BEGIN IMMEDIATE");
 	if (err == ERR_OK)
-		err = read_history(
-			migrator, &version); /* another process may have been here */
+		err = read_history(migrator, &version);
 	if (err != ERR_OK)
 		return err;
 	if ((size_t)version < migrator->count)

@@ -1,11 +1,16 @@
 #include "handlers/app.h"
 
+#include <errno.h>
+#include <libgen.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "db/migrate.h"
+#include "handlers/openapi.h"
 #include "service/log.h"
 
-static struct db_config db_settings(const struct config *config)
+struct db_config app_db_settings(const struct config *config)
 {
 	struct db_config settings = db_config_default();
 	settings.path = config_database_path(config);
@@ -18,11 +23,27 @@ static struct db_config db_settings(const struct config *config)
 	return settings;
 }
 
+/* The commonest reason has a clearer name than SQLite's. */
+static enum err check_folder(const char *path)
+{
+	char copy[CONFIG_URL_SIZE];
+	snprintf(copy, sizeof copy, "%s", path);
+	const char *folder = dirname(copy);
+	if (access(folder, W_OK | X_OK) == 0)
+		return ERR_OK;
+	log_error("cannot use the database's folder", LOG_STR("folder", folder),
+		LOG_STR("reason", strerrordesc_np(errno)));
+	return ERR_IO;
+}
+
 enum err app_migrate(const struct config *config)
 {
-	struct db_config settings = db_settings(config);
+	struct db_config settings = app_db_settings(config);
 	struct migrate_report report;
-	enum err err = db_migrate(&settings, &report);
+	enum err err = check_folder(settings.path);
+	if (err != ERR_OK)
+		return err;
+	err = db_migrate(&settings, &report);
 	if (err != ERR_OK)
 		log_error("cannot migrate the database", LOG_STR("path", settings.path),
 			LOG_STR("reason", report.message), LOG_ERR(err));
@@ -34,7 +55,7 @@ enum err app_migrate(const struct config *config)
 
 enum err app_open_db(const struct config *config, struct db **ret_db)
 {
-	struct db_config settings = db_settings(config);
+	struct db_config settings = app_db_settings(config);
 	enum err err = app_migrate(config);
 	if (err != ERR_OK)
 		return err;
@@ -56,7 +77,8 @@ static enum err build(struct app *app, const struct config *config,
 	if (err != ERR_OK)
 		return err;
 	app->claims = claims_create();
-	if (!app->claims)
+	app->openapi = openapi_text();
+	if (!app->claims || !app->openapi)
 		return ERR_NOMEM;
 	const struct server_setup setup = {
 		.config = config, .routes = app_routes, .routes_count = count, .app = app
@@ -81,6 +103,7 @@ void app_destroy(struct app *app)
 	if (!app)
 		return;
 	server_destroy(app->server);
+	free(app->openapi);
 	claims_destroy(app->claims);
 	janitor_destroy(app->janitor);
 	db_close(app->db);

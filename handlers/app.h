@@ -14,6 +14,7 @@
 struct app {
 	struct config config;
 	struct db *db;
+	char *openapi; /* the document, as text */
 	struct claims *claims;
 	struct janitor *janitor;
 	struct server *server;
@@ -27,6 +28,9 @@ enum err app_create(const struct config *config, const struct route *app_routes,
 
 /* Cancels what still runs, then closes server and database. NULL is a no-op. */
 void app_destroy(struct app *app);
+
+/* What config says about the database; points into config. */
+struct db_config app_db_settings(const struct config *config);
 
 /* The first half of app_create(), for commands that do not serve. */
 enum err app_migrate(const struct config *config);

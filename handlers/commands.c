@@ -1,20 +1,20 @@
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "db/backup.h"
 #include "handlers/app.h"
 #include "handlers/routes.h"
 #include "handlers/seed.h"
+#include "service/healthcheck.h"
 #include "service/log.h"
 #include "service/main.h"
-#include "service/text.h"
 #include "service/version.h"
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_FAILED = 1 };
 
 /*
  * serve
@@ -103,7 +103,7 @@ static int command_serve(const struct config *config, int argc, char **argv)
 }
 
 /*
- * The others
+ * migrate
  */
 
 static int command_migrate(const struct config *config, int argc, char **argv)
@@ -113,34 +113,57 @@ static int command_migrate(const struct config *config, int argc, char **argv)
 	return app_migrate(config) == ERR_OK ? 0 : EXIT_FAILED;
 }
 
-static int seed(const struct config *config, int64_t count)
+/*
+ * backup
+ */
+
+struct stopper {
+	int signals;
+	struct cancel *token;
+};
+
+static void *stop_on_signal(void *arg)
 {
-	struct db *db;
-	int64_t added;
-	if (app_open_db(config, &db) != ERR_OK)
-		return EXIT_FAILED;
-	instant begun = instant_now();
-	enum err err = seed_items(db, count, &added);
-	db_close(db);
-	printf("Added %" PRId64 " items to %s in %.1f s\n", added,
-		config_database_path(config),
-		(double)instant_diff_ns(begun, instant_now()) / 1e9);
-	if (err == ERR_OK)
-		return 0;
-	log_error("cannot add more items", LOG_ERR(err));
-	return EXIT_FAILED;
+	struct stopper *stopper = arg;
+	wait_for_signal(stopper->signals);
+	cancel_fire(stopper->token, CANCEL_OPERATOR);
+	return NULL;
 }
 
-static int command_seed(const struct config *config, int argc, char **argv)
+/* Copies under a token that SIGTERM and SIGINT fire, so that they leave no half
+ * of a copy behind. */
+static enum err back_up(const struct config *config, struct stopper *stopper,
+	const char *path, struct backup_report *report)
 {
-	enum { SEED_MAX = 100000000 };
-	int64_t count;
+	struct db_config settings = app_db_settings(config);
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, stop_on_signal, stopper) != 0)
+		return ERR_NOMEM;
+	enum err err = db_backup(&settings, stopper->token, path, report);
+	kill(getpid(), SIGTERM); /* blocked: all it does is to end the thread */
+	pthread_join(thread, NULL);
+	return err;
+}
+
+static int command_backup(const struct config *config, int argc, char **argv)
+{
+	const char *path = argv[0];
+	struct backup_report report = { .message = "too little memory" };
 	(void)argc;
-	if (text_to_positive(span_of(argv[0]), SEED_MAX, &count))
-		return seed(config, count);
-	fprintf(stderr, "%s: seed \"%s\": N must be an integer from 1 to %d\n",
-		program_name, argv[0], SEED_MAX);
-	return EXIT_USAGE;
+	struct stopper stopper = { take_signals(), cancel_create(NULL) };
+	enum err err = ERR_NOMEM;
+	if (stopper.signals >= 0 && stopper.token)
+		err = back_up(config, &stopper, path, &report);
+	if (err == ERR_OK)
+		log_info("backed up the database", LOG_STR("path", path),
+			LOG_INT("bytes", report.bytes));
+	else
+		log_error("cannot back up the database", LOG_STR("path", path),
+			LOG_STR("reason", report.message), LOG_ERR(err));
+	cancel_unref(stopper.token);
+	if (stopper.signals >= 0)
+		close(stopper.signals);
+	return err == ERR_OK ? 0 : EXIT_FAILED;
 }
 
 const char *const program_name = HANGUP_NAME;
@@ -149,6 +172,10 @@ const struct command commands[] = {
 	{ "serve", "", "answer requests until SIGTERM or SIGINT", command_serve },
 	{ "migrate", "", "bring the database to this version's schema", command_migrate },
 	{ "seed", "N", "add N sample items", command_seed },
+	{ "backup", "FILE", "copy the database to a new file, while it is served",
+		command_backup },
+	{ "healthcheck", "", "ask the running service whether it is alive",
+		command_healthcheck },
 	{ "config", "", "print the settings in effect", command_config },
 };
 

@@ -19,11 +19,18 @@ handler_fn items_handle_put;
 handler_fn items_handle_patch;
 handler_fn items_handle_delete;
 
+/* items_transfer.c */
+handler_fn items_handle_export;
+handler_fn items_handle_import;
+
 /* reports.c */
 handler_fn reports_handle_inventory;
 
 /* ops.c */
 handler_fn ops_handle_health;
 handler_fn ops_handle_readiness;
+
+/* openapi.c */
+handler_fn openapi_handle;
 
 #endif

@@ -2,8 +2,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "db/items.h"
+#include "handlers/app.h"
+#include "service/log.h"
+#include "service/main.h"
+#include "service/text.h"
 
 enum {
 	NEIGHBOURS = 100,
@@ -129,4 +134,34 @@ enum err seed_items(struct db *db, int64_t count, int64_t *ret_added)
 	enum err err = never ? insert_all(db, never, count, ret_added) : ERR_NOMEM;
 	cancel_unref(never);
 	return err;
+}
+
+static int seed(const struct config *config, int64_t count)
+{
+	struct db *db;
+	int64_t added;
+	if (app_open_db(config, &db) != ERR_OK)
+		return EXIT_FAILURE;
+	instant begun = instant_now();
+	enum err err = seed_items(db, count, &added);
+	db_close(db);
+	printf("Added %" PRId64 " items to %s in %.1f s\n", added,
+		config_database_path(config),
+		(double)instant_diff_ns(begun, instant_now()) / 1e9);
+	if (err == ERR_OK)
+		return 0;
+	log_error("cannot add more items", LOG_ERR(err));
+	return EXIT_FAILURE;
+}
+
+int command_seed(const struct config *config, int argc, char **argv)
+{
+	enum { SEED_MAX = 100000000, EXIT_USAGE = 2 };
+	int64_t count;
+	(void)argc;
+	if (text_to_positive(span_of(argv[0]), SEED_MAX, &count))
+		return seed(config, count);
+	fprintf(stderr, "%s: seed \"%s\": N must be an integer from 1 to %d\n",
+		program_name, argv[0], SEED_MAX);
+	return EXIT_USAGE;
 }

@@ -24,7 +24,7 @@ static const unsigned may_become[EXCHANGE_STATES] = {
 	[EXCHANGE_READING] = BIT(EXCHANGE_QUEUED) | BIT(EXCHANGE_RUNNING)
 		| BIT(EXCHANGE_SENDING) | BIT(EXCHANGE_DONE),
 	[EXCHANGE_QUEUED] = BIT(EXCHANGE_RUNNING) | BIT(EXCHANGE_SENDING),
-	[EXCHANGE_RUNNING] = BIT(EXCHANGE_SENDING),
+	[EXCHANGE_RUNNING] = BIT(EXCHANGE_QUEUED) | BIT(EXCHANGE_SENDING),
 	[EXCHANGE_SENDING] = BIT(EXCHANGE_DONE),
 };
 
@@ -116,6 +116,16 @@ static bool streams(const struct exchange *exchange)
 	return route && route->answer == ANSWER_STREAMED;
 }
 
+/* Cuts a streamed answer that cannot be finished. Told so with END_WITH_ERROR, 0.9.75
+ * closes the connection after a resume only halfway, and keeps it until the idle
+ * timeout. So it is told that this is the end, and finds that it can send no final
+ * chunk: a client never takes what it got for the whole. */
+static ssize_t cut_outgoing(struct exchange *exchange)
+{
+	client_cut(exchange->client);
+	return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
 /* Gives libmicrohttpd the next piece of a streamed answer. Network thread. */
 static ssize_t read_outgoing(void *arg, uint64_t position, char *buffer, size_t size)
 {
@@ -130,7 +140,7 @@ static ssize_t read_outgoing(void *arg, uint64_t position, char *buffer, size_t 
 		if (ended)
 			return MHD_CONTENT_READER_END_OF_STREAM;
 		if (err != ERR_OK)
-			return MHD_CONTENT_READER_END_WITH_ERROR;
+			return cut_outgoing(exchange);
 		if (suspend(exchange))
 			return 0;
 	}
@@ -386,7 +396,7 @@ static void set_limits(struct exchange *exchange)
 {
 	const struct route *route = exchange->req.route;
 	int64_t ms = exchange->expected.timeout_ms;
-	bool cancels = !route || route->hangup == HANGUP_CANCELS;
+	bool cancels = !route || route->hang_up == HANG_UP_CANCELS;
 	cancel_hook(exchange->req.cancel, &exchange->hook, on_cancel, exchange);
 	if (ms > 0)
 		cancel_set_deadline(exchange->req.cancel, exchange->env->timers,
@@ -531,14 +541,47 @@ static void run_inline(struct exchange *exchange)
 	hand_over(exchange);
 }
 
-static void run_on_lane(struct exchange *exchange)
+static void run_queued(struct exchange *exchange)
 {
-	if (!stop_reading(exchange, EXCHANGE_QUEUED))
-		return;
 	if (inflight_work_begin(exchange->env->inflight)) {
 		submit(exchange);
 	} else {
 		render(exchange, ERR_SHUTDOWN);
+		hand_over(exchange);
+	}
+}
+
+static void run_on_lane(struct exchange *exchange)
+{
+	if (stop_reading(exchange, EXCHANGE_QUEUED))
+		run_queued(exchange);
+}
+
+/* Undoes what a handler has written before it found that it would have to wait. */
+static void start_over(struct exchange *exchange)
+{
+	response_reset(&exchange->res);
+	pthread_mutex_lock(&exchange->lock);
+	become(exchange, EXCHANGE_QUEUED);
+	exchange->queued = instant_now();
+	exchange->running = INSTANT_NEVER;
+	pthread_mutex_unlock(&exchange->lock);
+}
+
+/* Tries a short read here, and takes it to its lane if it would wait. The token may
+ * fire in between: submit() looks at it after the request is in the queue. */
+static void run_quickly(struct exchange *exchange)
+{
+	if (!stop_reading(exchange, EXCHANGE_RUNNING))
+		return;
+	activity_let_wait(false);
+	enum err err = handle(exchange);
+	activity_let_wait(true);
+	if (err == ERR_WOULD_WAIT) {
+		start_over(exchange);
+		run_queued(exchange);
+	} else {
+		render(exchange, err);
 		hand_over(exchange);
 	}
 }
@@ -557,6 +600,8 @@ static void dispatch(struct exchange *exchange)
 	req->body = (struct span){ exchange->body, exchange->body_len };
 	if (exchange->settled || req->route->lane == LANE_INLINE)
 		run_inline(exchange);
+	else if (req->route->quick)
+		run_quickly(exchange);
 	else
 		run_on_lane(exchange);
 }

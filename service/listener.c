@@ -1,36 +1,11 @@
 #include "service/listener.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
-static bool parse_address(const char *text, unsigned port, union address *ret,
-	socklen_t *ret_len)
-{
-	union address address = { 0 };
-	if (inet_pton(AF_INET, text, &address.v4.sin_addr) == 1) {
-		address.v4.sin_family = AF_INET;
-		address.v4.sin_port = htons((uint16_t)port);
-		*ret_len = sizeof address.v4;
-	} else if (inet_pton(AF_INET6, text, &address.v6.sin6_addr) == 1) {
-		address.v6.sin6_family = AF_INET6;
-		address.v6.sin6_port = htons((uint16_t)port);
-		*ret_len = sizeof address.v6;
-	} else {
-		return false;
-	}
-	*ret = address;
-	return true;
-}
+#include "service/address.h"
 
 static bool set(int fd, int level, int option, int value)
 {
@@ -44,29 +19,30 @@ static bool notice_silence(int fd, int64_t silence_ms)
 	int seconds = (int)((silence_ms + MS_PER_S - 1) / MS_PER_S);
 	int idle = seconds > 1 ? seconds / 2 : 1;
 	int interval = seconds > 2 * PROBES ? seconds / (2 * PROBES) : 1;
-	return set(fd, SOL_SOCKET, SO_KEEPALIVE, 1)
-		&& set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle)
-		&& set(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval)
-		&& set(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES)
-		&& set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)silence_ms);
+	return set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+		set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle) &&
+		set(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval) &&
+		set(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES) &&
+		set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)silence_ms);
 }
 
 static bool start(int fd, const union address *address, socklen_t len, int64_t silence_ms)
 {
 	enum { BACKLOG = 1024 };
-	return set(fd, SOL_SOCKET, SO_REUSEADDR, 1) && notice_silence(fd, silence_ms)
-		&& bind(fd, &address->any, len) == 0 && listen(fd, BACKLOG) == 0;
+	return set(fd, SOL_SOCKET, SO_REUSEADDR, 1) && notice_silence(fd, silence_ms) &&
+		bind(fd, &address->any, len) == 0 && listen(fd, BACKLOG) == 0;
 }
 
 enum err listener_open(const char *addr, unsigned port, int64_t silence_ms, int *ret_fd)
 {
 	union address address;
 	socklen_t len;
-	if (!parse_address(addr, port, &address, &len)) {
+	if (!address_parse(addr, port, &address, &len)) {
 		errno = EINVAL;
 		return ERR_IO;
 	}
-	int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(
+		address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return ERR_IO;
 	if (!start(fd, &address, len, silence_ms)) {
@@ -85,6 +61,5 @@ unsigned listener_port(int fd)
 	socklen_t len = sizeof address;
 	if (getsockname(fd, &address.any, &len) != 0)
 		return 0;
-	return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port
-		: address.v4.sin_port);
+	return address_port(&address);
 }

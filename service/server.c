@@ -147,6 +147,29 @@ static enum exchange_next begin(struct exchange *exchange,
 	return exchange_begin(exchange, strcmp(version, "HTTP/1.1") == 0);
 }
 
+static unsigned seconds_of(int64_t ms)
+{
+	enum { MS_PER_S = 1000 };
+	return (unsigned)((ms + MS_PER_S - 1) / MS_PER_S);
+}
+
+/* After a resume libmicrohttpd reads before it calls on_request() again, and gives the
+ * request up when it reads a FIN. Not with a connection that has a timeout of its own:
+ * with those it goes on before it looks for anything to read (MHD_epoll). So a client
+ * that may finish sending before its answer comes gets one, for the time being. */
+static void set_timeout(struct server *server, struct MHD_Connection *connection,
+	unsigned more)
+{
+	MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+		seconds_of(server->config.idle_timeout_ms) + more);
+}
+
+static bool may_half_close(const struct exchange *exchange)
+{
+	const struct route *route = exchange->req.route;
+	return route && route->half_close_ok;
+}
+
 /* No answer follows this one when the client has sent FIN, when nobody can tell what
  * of the bytes that follow is a request (RFC 9112, 6.3), or when the service drains. */
 static enum MHD_Result send_answer(struct exchange *exchange, struct MHD_Connection *connection)
@@ -164,15 +187,17 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 	struct exchange *exchange = *request_context;
 	enum exchange_next next = EXCHANGE_CLOSE;
 	size_t taken = 0;
-	(void)arg;
 	if (!exchange)
 		return MHD_NO; /* no memory was left at its first line */
-	if (!exchange->begun)
+	if (!exchange->begun) {
 		next = begin(exchange, connection, path, method, version);
-	else if (*data_len > 0)
+		if (next == EXCHANGE_CONTINUE && may_half_close(exchange))
+			set_timeout(arg, connection, 1);
+	} else if (*data_len > 0) {
 		next = exchange_receive(exchange, (struct span){ data, *data_len }, &taken);
-	else
+	} else {
 		next = exchange_proceed(exchange);
+	}
 	*data_len -= taken;
 	if (next == EXCHANGE_SEND)
 		return send_answer(exchange, connection);
@@ -191,10 +216,12 @@ static enum cancel_cause cause_of(enum MHD_RequestTerminationCode how)
 static void request_completed(void *arg, struct MHD_Connection *connection,
 	void **request_context, enum MHD_RequestTerminationCode how)
 {
-	(void)arg;
-	(void)connection;
-	if (*request_context)
-		exchange_closed(*request_context, cause_of(how));
+	struct exchange *exchange = *request_context;
+	if (!exchange)
+		return;
+	if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && may_half_close(exchange))
+		set_timeout(arg, connection, 0);
+	exchange_closed(exchange, cause_of(how));
 	*request_context = NULL;
 }
 
@@ -214,12 +241,6 @@ static void log_library(void *arg, const char *format, va_list args)
 /*
  * Lifecycle.
  */
-
-static unsigned seconds_of(int64_t ms)
-{
-	enum { MS_PER_S = 1000 };
-	return (unsigned)((ms + MS_PER_S - 1) / MS_PER_S);
-}
 
 /* libmicrohttpd's memory for a connection holds the request's header, the reply's
  * header, and a buffer for the body. */
@@ -249,7 +270,7 @@ static enum err start_daemon(struct server *server)
 		MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
 		MHD_OPTION_NOTIFY_CONNECTION, notify_connection, server,
 		MHD_OPTION_URI_LOG_CALLBACK, request_line, server,
-		MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL,
+		MHD_OPTION_NOTIFY_COMPLETED, request_completed, server,
 		MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 	if (server->daemon)
 		return ERR_OK;

@@ -143,7 +143,8 @@ static enum err write_patiently(struct stream *stream, struct span data)
 		err = stopped_by(stream);
 		if (err != ERR_OK || data.len == 0)
 			break;
-		wait_for_network(stream, patience.until);
+		if (stream->used == STREAM_CAPACITY) /* still, after the lock was given up */
+			wait_for_network(stream, patience.until);
 	}
 	pthread_mutex_unlock(&stream->lock);
 	patience_end(&patience);

@@ -17,6 +17,7 @@ CREATE TABLE items (
 CREATE INDEX items_by_category ON items (category);
 CREATE INDEX items_by_name ON items (name);
 CREATE INDEX items_by_price ON items (price_cents);
+CREATE INDEX items_by_category_name ON items (category, name);
 
 -- For a category's items by price, and for the inventory report, which reads nothing else:
 -- groups come in order of category, and within one the prices in order, so that the median is

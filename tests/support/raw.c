@@ -65,7 +65,7 @@ void raw_connect(struct raw *raw, unsigned port)
 
 void raw_connect_narrow(struct raw *raw, unsigned port)
 {
-	enum { NARROW = 4096 };
+	enum { NARROW = 32768 };
 	assert_true(try_connect(raw, port, NARROW));
 }
 
@@ -139,6 +139,12 @@ static bool receive(struct raw *raw, bool *ret_clean)
 	raw->data[raw->len] = '\0';
 	*ret_clean = got == 0;
 	return got > 0;
+}
+
+bool raw_is_readable(const struct raw *raw)
+{
+	struct pollfd readable = { .fd = raw->fd, .events = POLLIN };
+	return raw->len > 0 || poll(&readable, 1, 0) == 1;
 }
 
 static void take(struct raw *raw, size_t len)

@@ -17,7 +17,7 @@ struct raw {
 /* Fails the test when it cannot connect. */
 void raw_connect(struct raw *raw, unsigned port);
 
-/* With a receive buffer so small that an answer of some MB cannot be sent unless it
+/* With a receive buffer so small that an answer of 8 MB cannot be sent unless it
  * is read. */
 void raw_connect_narrow(struct raw *raw, unsigned port);
 
@@ -42,6 +42,9 @@ bool raw_expect(struct raw *raw, const char *text);
  * it, whole is false and the connection has ended. no_body: the answer to a HEAD. */
 void raw_read(struct raw *raw, struct http_response *ret);
 void raw_read_without_body(struct raw *raw, struct http_response *ret);
+
+/* Whether there is something to read now: data, or the end. */
+bool raw_is_readable(const struct raw *raw);
 
 /* Reads until the server closes, and drops it. True when that was a clean FIN. */
 bool raw_read_to_end(struct raw *raw);

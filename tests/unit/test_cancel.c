@@ -207,11 +207,12 @@ static void unhooking_waits_for_a_running_hook(void **state)
 	struct actor unhooker;
 	firing_start(&firing);
 	actor_start(&unhooker, unhook, &firing);
-	assert_true(actor_blocks(&unhooker));
+	bool waited = actor_blocks(&unhooker);
 	gate_open(&firing.may_return);
 	actor_join(&unhooker);
-	assert_false(firing.unhooked);
 	firing_finish(&firing);
+	assert_true(waited);
+	assert_false(firing.unhooked);
 	cancel_unref(token);
 }
 
@@ -255,11 +256,12 @@ static void a_hook_may_unhook_itself_while_another_thread_does(void **state)
 	struct actor unhooker;
 	firing_start(&firing);
 	actor_start(&unhooker, unhook, &firing);
-	assert_true(actor_blocks(&unhooker));
+	bool waited = actor_blocks(&unhooker);
 	gate_open(&firing.may_return);
 	actor_join(&unhooker);
-	assert_false(firing.unhooked);
 	firing_finish(&firing);
+	assert_true(waited);
+	assert_false(firing.unhooked);
 	assert_true(firing.self_unhooked);
 	cancel_unref(token);
 }
@@ -406,11 +408,12 @@ static void detaching_waits_out_a_firing_that_passes_down(void **state)
 	struct actor detacher;
 	firing_start(&firing);
 	actor_start(&detacher, detach, &firing);
-	assert_true(actor_blocks(&detacher));
+	bool waited = actor_blocks(&detacher);
 	gate_open(&firing.may_return);
 	actor_join(&detacher);
-	assert_false(firing.detached);
 	firing_finish(&firing);
+	assert_true(waited);
+	assert_false(firing.detached);
 	cancel_unref(child);
 	cancel_unref(parent);
 }
@@ -608,9 +611,10 @@ static void wake_by_firing(void (*act)(void *arg))
 	pthread_cond_init(&sleeper.changed, NULL);
 	struct actor actor;
 	actor_start(&actor, act, &sleeper);
-	assert_true(actor_blocks(&actor));
+	bool slept = actor_blocks(&actor);
 	cancel_fire(sleeper.token, CANCEL_SHUTDOWN);
 	actor_join(&actor);
+	assert_true(slept);
 	assert_int_equal(sleeper.cause, CANCEL_SHUTDOWN);
 	cancel_unref(sleeper.token);
 	pthread_cond_destroy(&sleeper.changed);
@@ -627,6 +631,34 @@ static void firing_wakes_who_waits_for_a_condition(void **state)
 {
 	(void)state;
 	wake_by_firing(wait_for_condition);
+}
+
+static void fire_sleeper(void *arg)
+{
+	struct sleeper *sleeper = arg;
+	cancel_fire(sleeper->token, CANCEL_SHUTDOWN);
+}
+
+/* Between its look at the cause and its falling asleep, that is. */
+static void a_waiter_is_not_woken_before_it_sleeps(void **state)
+{
+	(void)state;
+	struct sleeper sleeper = { .token = cancel_create(NULL) };
+	struct cancel_waiter waiter;
+	struct actor firer;
+	pthread_mutex_init(&sleeper.lock, NULL);
+	pthread_cond_init(&sleeper.changed, NULL);
+	cancel_wait_begin(&waiter, sleeper.token, &sleeper.lock, &sleeper.changed);
+	pthread_mutex_lock(&sleeper.lock);
+	actor_start(&firer, fire_sleeper, &sleeper);
+	bool waited = actor_blocks(&firer);
+	pthread_mutex_unlock(&sleeper.lock);
+	actor_join(&firer);
+	cancel_wait_end(&waiter);
+	assert_true(waited);
+	cancel_unref(sleeper.token);
+	pthread_cond_destroy(&sleeper.changed);
+	pthread_mutex_destroy(&sleeper.lock);
 }
 
 static void a_token_that_cannot_be_had_leaves_its_parent_as_it_was(void **state)
@@ -697,6 +729,7 @@ int main(void)
 		cmocka_unit_test(sleeping_on_a_fired_token_ends_at_once),
 		cmocka_unit_test(firing_ends_a_sleep),
 		cmocka_unit_test(firing_wakes_who_waits_for_a_condition),
+		cmocka_unit_test(a_waiter_is_not_woken_before_it_sleeps),
 		cmocka_unit_test(a_token_that_cannot_be_had_leaves_its_parent_as_it_was),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

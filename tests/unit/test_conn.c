@@ -2,6 +2,7 @@
  * A connection bound to a token: when it fires, whatever the connection does ends,
  * and whoever uses the connection next feels nothing of it.
  */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,6 +28,26 @@ struct fixture {
 	struct conn *conn;
 	struct gate marked; /* a statement has called mark() */
 };
+
+/*
+ * An interrupt held at a gate: this program's sqlite3_interrupt() stands before the
+ * library's, and waits when the gates are set.
+ */
+static _Atomic(struct gate *) interrupting;
+static _Atomic(struct gate *) interrupt_now;
+
+void sqlite3_interrupt(sqlite3 *sqlite)
+{
+	static void (*real)(sqlite3 *);
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "sqlite3_interrupt");
+	struct gate *go = atomic_exchange(&interrupt_now, NULL);
+	if (go) {
+		gate_open(atomic_load(&interrupting));
+		gate_wait(go);
+	}
+	real(sqlite);
+}
 
 static void mark(sqlite3_context *context, int count, sqlite3_value **values)
 {
@@ -161,6 +182,21 @@ static void a_step_is_stopped_even_when_the_interrupt_is_lost(void **state)
 	struct step endless = { .conn = fixture->conn, .sql = ENDLESS };
 	struct actor actor;
 	cancel_unhook(fixture->test.token, &fixture->conn->hook);
+	actor_start(&actor, step, &endless);
+	gate_wait(&fixture->marked);
+	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
+	actor_join(&actor);
+	assert_int_equal(endless.err, ERR_CLIENT_GONE);
+	assert_true(next_user_is_unharmed(fixture->conn));
+}
+
+/* The progress handler is asked between opcodes only; this is what reaches inside. */
+static void a_step_is_stopped_by_the_interrupt_alone(void **state)
+{
+	struct fixture *fixture = *state;
+	struct step endless = { .conn = fixture->conn, .sql = ENDLESS };
+	struct actor actor;
+	sqlite3_progress_handler(fixture->conn->sqlite, 0, NULL, NULL);
 	actor_start(&actor, step, &endless);
 	gate_wait(&fixture->marked);
 	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
@@ -336,6 +372,40 @@ static void a_file_that_is_no_database_is_refused(void **state)
 	unlink(path);
 }
 
+static void fire(void *arg)
+{
+	cancel_fire(arg, CANCEL_CLIENT_GONE);
+}
+
+static void unbind(void *arg)
+{
+	conn_unbind(arg);
+}
+
+static void unbinding_waits_out_an_interrupt_that_is_being_delivered(void **state)
+{
+	struct fixture *fixture = *state;
+	struct conn *conn = fixture->conn;
+	struct actor firing;
+	struct actor unbinding;
+	struct gate reached;
+	struct gate go;
+	gate_init(&reached);
+	gate_init(&go);
+	atomic_store(&interrupting, &reached);
+	atomic_store(&interrupt_now, &go);
+	actor_start(&firing, fire, fixture->test.token);
+	gate_wait(&reached);
+	actor_start(&unbinding, unbind, conn);
+	assert_true(actor_blocks(&unbinding));
+	gate_open(&go);
+	actor_join(&unbinding);
+	actor_join(&firing);
+	gate_finish(&go);
+	gate_finish(&reached);
+	assert_true(next_user_is_unharmed(conn));
+}
+
 /*
  * The storm: one connection, borrowed over and over, while another thread fires the
  * borrower's token at any moment: before the first step, in between, after the last,
@@ -429,6 +499,7 @@ int main(void)
 		TEST(a_token_fired_between_rows_stops_the_next_one),
 		TEST(a_token_fired_inside_a_step_stops_it),
 		TEST(a_step_is_stopped_even_when_the_interrupt_is_lost),
+		TEST(a_step_is_stopped_by_the_interrupt_alone),
 		TEST(a_step_is_stopped_when_its_time_is_up),
 		TEST(a_token_fired_while_it_waits_for_a_lock_ends_the_waiting),
 		TEST(a_lock_that_is_released_is_taken),
@@ -440,6 +511,7 @@ int main(void)
 		TEST(readers_cannot_write),
 		TEST(connections_are_set_up_for_their_role),
 		TEST(a_file_that_is_no_database_is_refused),
+		TEST(unbinding_waits_out_an_interrupt_that_is_being_delivered),
 		TEST(an_interrupt_never_hits_the_next_borrower),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,9 +75,9 @@ static void text_quotes_what_could_be_misread(void **state)
 			       FIELDS(LOG_STR("a", ""), LOG_STR("b", "x y"),
 				       LOG_STR("c", "x=y"), LOG_STR("d", "\"\\"),
 				       LOG_STR("e", "a\nb\033[0m"),
-				       LOG_STR("f", "/v1/items?q"))),
+				       LOG_STR("f", "/v1/things?q"))),
 			" a="),
-		" a=\"\" b=\"x y\" c=\"x=y\" d=\"\\\"\\\\\" e=\"a\\nb\\u001b[0m\" f=/v1/items?q\n");
+		" a=\"\" b=\"x y\" c=\"x=y\" d=\"\\\"\\\\\" e=\"a\\nb\\u001b[0m\" f=/v1/things?q\n");
 }
 
 static void text_is_coloured_by_level(void **state)

@@ -174,6 +174,7 @@ static void a_worker_that_comes_for_nothing_is_a_free_place(void **state)
 	bool removed = true;
 	for (int round = 0; removed && round < 200; round++) {
 		assert_int_equal(submit(&lane, 0), ERR_OK);
+		assert_true(stats_of(&lane).running <= 1); /* and no other wakes for it */
 		removed = pool_remove(lane.pool, &lane.jobs[0].job);
 	}
 	lane_end(&lane);

@@ -118,6 +118,21 @@ static void only_an_earlier_timer_wakes_the_driver(void **state)
 	assert_int_equal(runs, 5);
 }
 
+static void a_timer_wakes_the_driver_after_others_have_run(void **state)
+{
+	struct set *set = *state;
+	struct timer first = { 0 }, second = { 0 };
+	int runs = 0;
+	timer_add(set->timers, &first, at(10), count, &runs);
+	timers_next(set->timers); /* sleeps until 10 */
+	timers_run(set->timers, at(10));
+	timers_next(set->timers); /* sleeps for ever */
+	timer_add(set->timers, &second, at(20), count, &runs);
+	assert_int_equal(set->wakes, 2);
+	timers_run(set->timers, at(20));
+	assert_int_equal(runs, 2);
+}
+
 static void removing_the_earliest_leaves_the_driver_asleep(void **state)
 {
 	struct set *set = *state;
@@ -246,10 +261,11 @@ static void remove_while_it_runs(struct gated *gated)
 	actor_start(&driver, drive, gated);
 	gate_wait(&gated->entered);
 	actor_start(&remover, remove_gated, gated);
-	assert_true(actor_blocks(&remover));
+	bool waited = actor_blocks(&remover);
 	gate_open(&gated->may_return);
 	actor_join(&remover);
 	actor_join(&driver);
+	assert_true(waited);
 	assert_int_equal(timers_next(gated->timers).ns, INSTANT_NEVER.ns);
 	gate_finish(&gated->entered);
 	gate_finish(&gated->may_return);
@@ -413,6 +429,7 @@ int main(void)
 		with_set(a_timer_that_was_never_added_can_be_removed),
 		with_set(the_driver_is_told_the_earliest),
 		with_set(only_an_earlier_timer_wakes_the_driver),
+		with_set(a_timer_wakes_the_driver_after_others_have_run),
 		with_set(removing_the_earliest_leaves_the_driver_asleep),
 		with_set(a_timer_that_never_comes_does_not_wake_the_driver),
 		with_set(a_function_may_remove_its_timer_and_free_it),

@@ -111,6 +111,7 @@ static void conn_watch(struct conn *conn)
 	assert_int_equal(
 		watcher_add(conn->watcher, conn->ours, note, conn, &conn->watched),
 		ERR_OK);
+	assert_int_equal(conn->watched.generation % 2, 1); /* so that it is never 0 */
 }
 
 static void conn_open(struct conn *conn, struct watcher *watcher)
@@ -362,20 +363,22 @@ static void removing_waits_for_a_running_callback(void **state)
 	struct conn conn, other;
 	struct actor remover;
 	conn_open(&conn, *state);
-	conn_open(&other, *state);
 	conn.stays = true;
 	uint32_t slot = conn.watched.slot;
 	peer_closes(&conn);
 	gate_wait(&conn.reported);
 	actor_start(&remover, unwatch, &conn);
-	assert_true(actor_blocks(&remover));
+	bool waited = actor_blocks(&remover);
 
 	/* Nobody gets the slot until then, and other sockets do not wait. */
+	conn_open(&other, *state);
+	uint32_t slot_of_other = other.watched.slot;
 	conn_unwatch(&other);
 	conn_watch(&other);
-	assert_int_not_equal(other.watched.slot, slot);
 	gate_open(&conn.may_return);
 	actor_join(&remover);
+	assert_true(waited);
+	assert_int_not_equal(slot_of_other, slot);
 	assert_true(conn.returned);
 	conn_close(&other);
 	conn_close(&conn);

@@ -746,6 +746,21 @@ static void closing_makes_what_was_accepted(void **state)
 	assert_int_equal(test_db_notes(&fixture->test), 2);
 }
 
+static void closing_waits_for_no_stranger(void **state)
+{
+	struct fixture *fixture = *state;
+	assert_writes(fixture, "before");
+	sqlite3 *stranger = test_db_stranger(fixture->test.path);
+	stranger_exec(stranger, "BEGIN; SELECT * FROM note");
+	assert_writes(fixture, "after");
+	test_db_close(
+		&fixture->test); /* the stranger's snapshot holds up the checkpoint */
+	assert_int_equal(stranger_int(stranger, "SELECT count(*) FROM note"), 1);
+	stranger_exec(stranger, "COMMIT");
+	assert_int_equal(stranger_int(stranger, "SELECT count(*) FROM note"), 2);
+	sqlite3_close(stranger);
+}
+
 static void a_wal_that_has_grown_is_checkpointed(void **state)
 {
 	struct fixture *fixture = *state;
@@ -882,6 +897,7 @@ int main(void)
 		TEST(a_write_behind_a_long_one_in_the_queue_is_told_the_same),
 		TEST(a_write_behind_short_ones_alone_has_run_out_of_time),
 		TEST(closing_makes_what_was_accepted),
+		TEST(closing_waits_for_no_stranger),
 		TEST(a_wal_that_has_grown_is_checkpointed),
 		TEST(what_is_there_is_what_was_acknowledged),
 	};
