@@ -175,7 +175,6 @@ static void rows_are_those_told_and_those_committed_after_their_client_left(void
 	struct items_server *test = *state;
 	unsigned counts[OTHER + 1] = { 0 };
 	for (unsigned i = 0; i < CLIENTS; i++) {
-		clients[i] = (struct client){ .test = test, .number = i, .seed = i + 1 };
 		assert_int_equal(pthread_create(&clients[i].thread, NULL, post_and_leave,
 					 &clients[i]),
 			0);
@@ -209,6 +208,8 @@ static int set_up(void **state)
 {
 	struct items_server *test = items_server_create();
 	test->server.log_sink = read_line;
+	for (unsigned i = 0; i < CLIENTS; i++)
+		clients[i] = (struct client){ .test = test, .number = i, .seed = i + 1 };
 	items_server_start(test, routes, routes_count);
 	*state = test;
 	return 0;
