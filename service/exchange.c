@@ -312,6 +312,14 @@ static void submit(struct exchange *exchange)
 		leave_queue(exchange, cancel_cause(exchange->req.cancel));
 }
 
+/* What becomes of an answer that was decided. Lock held, SENDING. */
+static bool must_cut(const struct exchange *exchange, enum cancel_cause cause)
+{
+	instant fired = cancel_fired_at(exchange->req.cancel);
+	return cause == CANCEL_CLIENT_GONE || exchange->outgoing
+		|| (cause == CANCEL_OPERATOR && instant_before(exchange->answered, fired));
+}
+
 /*
  * The token fires: asks whoever has the exchange to end it. By state:
  *
@@ -321,7 +329,10 @@ static void submit(struct exchange *exchange)
  *          returns. Nothing to do here.
  * SENDING  the answer is decided. If nobody reads it, libmicrohttpd, which ignores
  *          a FIN while it sends, is made to notice; a deadline or a shutdown lets
- *          it go, unless it is a stream, which has not been decided to its end.
+ *          it go, unless it is a stream, which has not been decided to its end. An
+ *          operator cuts it off, unless it was decided after he had spoken: whoever
+ *          had the request may have heard of it before this function is called, and
+ *          then this is the answer that says so.
  *
  * A queued exchange cannot be freed under this function: exchange_closed() unhooks,
  * which waits for it to return, before the network's side lets go.
@@ -333,9 +344,7 @@ static void on_cancel(void *arg, enum cancel_cause cause)
 	enum exchange_state state = exchange->state;
 	if (state == EXCHANGE_READING)
 		cut_short(exchange, err_of_cause(cause));
-	else if (state == EXCHANGE_SENDING
-		&& (cause == CANCEL_CLIENT_GONE || cause == CANCEL_OPERATOR
-			|| exchange->outgoing))
+	else if (state == EXCHANGE_SENDING && must_cut(exchange, cause))
 		client_cut(exchange->client);
 	pthread_mutex_unlock(&exchange->lock);
 	if (state == EXCHANGE_QUEUED)
