@@ -33,7 +33,7 @@ bool exchange_is_head(const struct exchange *exchange)
 	return strcmp(exchange->req.method, "HEAD") == 0;
 }
 
-/* Lock held, or one owner left. */
+/* Lock held. */
 static void become(struct exchange *exchange, enum exchange_state next)
 {
 	assert(may_become[exchange->state] & BIT(next));
@@ -46,10 +46,13 @@ static void become(struct exchange *exchange, enum exchange_state next)
 
 static void finish(struct exchange *exchange)
 {
-	enum cancel_cause cause = exchange_cause(exchange);
+	struct exchange_end end = exchange_end(exchange);
+	pthread_mutex_lock(&exchange->lock); /* it is still listed (overview.c) */
 	become(exchange, EXCHANGE_DONE);
-	exchange_log(exchange, cause);
-	inflight_remove(exchange->env->inflight, exchange, cause);
+	pthread_mutex_unlock(&exchange->lock);
+	exchange_count(exchange, &end);
+	exchange_log(exchange, &end);
+	inflight_remove(exchange->env->inflight, exchange, end.cause);
 	cancel_unref(exchange->req.cancel);
 	if (exchange->answer)
 		MHD_destroy_response(exchange->answer);
@@ -630,7 +633,9 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 	req->draining = inflight_is_draining(exchange->env->inflight);
 	enum err err = intake_look(&exchange->env->intake, req, &exchange->res, is_http_1_1,
 		&exchange->expected);
+	pthread_mutex_lock(&exchange->lock);
 	exchange->begun = true;
+	pthread_mutex_unlock(&exchange->lock);
 	set_limits(exchange);
 	if (err != ERR_OK || !req->route)
 		settle(exchange, err);
