@@ -72,6 +72,14 @@ foreach(name IN ITEMS layers layers-self-test embed)
 	describe_test(project/${name} project)
 endforeach()
 
+# Builds the project twice, so only where that is not slow, and with no other test beside it.
+if(NOT HANGUP_SANITIZE)
+	add_test(NAME project/fork_alone COMMAND ${PROJECT_SOURCE_DIR}/tests/project/fork
+		${PROJECT_BINARY_DIR}/tests/fork)
+	describe_test(project/fork_alone project)
+	set_tests_properties(project/fork_alone PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77)
+endif()
+
 # Each fuzzer runs for a few seconds as a test; script/fuzz runs one for longer.
 if(HANGUP_FUZZ)
 	file(GLOB sources CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)

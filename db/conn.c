@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "db/functions.h"
+#include "service/activity.h"
+#include "service/log.h"
 
 /*
  * How a token reaches the statement, and nobody else's. There are three ways,
@@ -133,6 +135,8 @@ static enum err translate(const struct conn *conn, int code)
 		enum err err = stop_reason(conn);
 		if (err != ERR_OK)
 			return err;
+		if (!activity_may_wait())
+			return ERR_WOULD_WAIT;
 	}
 	if (code == SQLITE_IOERR_NOMEM)
 		return ERR_NOMEM;
@@ -149,16 +153,29 @@ enum err conn_error(struct conn *conn, int code)
 	return conn->failed;
 }
 
+/* Why the transaction is gone. */
+static enum err loss(const struct conn *conn)
+{
+	return conn->failed == ERR_OK ? ERR_INTERNAL : conn->failed;
+}
+
 enum err conn_ready(struct conn *conn)
 {
 	if (conn->in_transaction && !conn_transaction_is_open(conn))
-		return conn->failed;
+		return loss(conn);
 	return err_of_token(conn->token);
+}
+
+/* SQLite counts a cached statement's opcodes on from its last use, so the first call
+ * may come early; the second has PROGRESS_OPCODES behind it. */
+static bool is_past_quick(struct conn *conn)
+{
+	return !activity_may_wait() && ++conn->progress > 1;
 }
 
 static int stop_if_unwanted(void *arg)
 {
-	return stop_reason(arg) != ERR_OK;
+	return stop_reason(arg) != ERR_OK || is_past_quick(arg);
 }
 
 /* Returns nonzero to try for the lock again. */
@@ -166,7 +183,7 @@ static int wait_for_lock(void *arg, int pauses)
 {
 	struct conn *conn = arg;
 	instant now = instant_now();
-	if (!conn->token)
+	if (!conn->token || !activity_may_wait())
 		return 0;
 	if (pauses == 0)
 		conn->busy_until = instant_min(
@@ -190,6 +207,7 @@ void conn_bind(struct conn *conn, struct cancel *token)
 	assert(!conn->token);
 	conn->token = token;
 	conn->stop_at = INSTANT_NEVER;
+	conn->progress = 0;
 	if (token)
 		cancel_hook(token, &conn->hook, interrupt, conn);
 }
@@ -208,6 +226,7 @@ bool conn_transaction_is_open(const struct conn *conn)
 
 enum err conn_begin(struct conn *conn, const char *sql)
 {
+	conn->failed = ERR_OK;
 	enum err err = stmt_exec(conn, sql);
 	conn->in_transaction = err == ERR_OK;
 	return err;
@@ -216,6 +235,8 @@ enum err conn_begin(struct conn *conn, const char *sql)
 enum err conn_commit(struct conn *conn)
 {
 	conn_unbind(conn);
+	if (!conn->in_transaction) /* its ROLLBACK may have failed: keep nothing of it */
+		return loss(conn);
 	enum err err = stmt_exec(conn, "COMMIT");
 	if (err == ERR_OK)
 		conn->in_transaction = false;
@@ -230,6 +251,23 @@ void conn_rollback(struct conn *conn)
 		stmt_exec(conn, "ROLLBACK");
 }
 
+/* SQLite's own words for what an enum err cannot tell. What is part of an ordinary
+ * day stays out: the error that is returned says it all. */
+static void log_complaint(void *arg, int code, const char *message)
+{
+	(void)arg;
+	switch (code & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_INTERRUPT:
+	case SQLITE_NOTICE:
+	case SQLITE_SCHEMA:
+		return;
+	default:
+		log_warn("sqlite", LOG_INT("code", code), LOG_STR("says", message));
+	}
+}
+
 /* Once, before SQLite is used. No mutexes, since no connection is shared, and no
  * memory statistics, whose lock every allocation of every thread would take.
  * Refused, harmlessly, when the program has started SQLite already. */
@@ -237,6 +275,7 @@ static void configure_sqlite(void)
 {
 	sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	sqlite3_config(SQLITE_CONFIG_LOG, log_complaint, NULL);
 }
 
 /* What a damaged or hostile database file, or a slip in our SQL, could exploit. */

@@ -39,6 +39,7 @@ struct conn {
 	struct cancel_hook hook;
 	instant stop_at;     /* a limit besides the token; ERR_BUSY when it has passed */
 	instant busy_until;  /* of the wait for a lock that is going on */
+	unsigned progress;   /* calls of the progress handler since it was bound */
 	bool in_transaction; /* between conn_begin() and its end: what we believe */
 	enum err failed;     /* what the last failed statement said */
 	instant snapshot_at; /* conn_pool::lock: when its transaction began; or never */

@@ -45,6 +45,17 @@ void conn_pool_finish(struct conn_pool *pool)
 	pthread_mutex_destroy(&pool->lock);
 }
 
+/* For who may not wait: not even for a connection to be opened. */
+static enum err take_at_once(struct conn_pool *pool, struct conn **ret_conn)
+{
+	pthread_mutex_lock(&pool->lock);
+	struct conn *conn = pool->lent < pool->max ? pop_idle(pool) : NULL;
+	pool->lent += conn != NULL;
+	pthread_mutex_unlock(&pool->lock);
+	*ret_conn = conn;
+	return conn ? ERR_OK : ERR_WOULD_WAIT;
+}
+
 /* Takes a place at once, or else the end of the queue. */
 static bool take_or_queue(struct conn_pool *pool, struct conn_waiter *waiter)
 {
@@ -89,6 +100,8 @@ static enum err take_place(
 {
 	struct conn_waiter waiter = { .changed = PTHREAD_COND_INITIALIZER };
 	enum err err = ERR_OK;
+	if (!activity_may_wait())
+		return take_at_once(pool, ret_conn);
 	if (!take_or_queue(pool, &waiter)) {
 		instant begun = activity_wait_begin("connection");
 		err = wait_in_queue(pool, &waiter, token);

@@ -143,6 +143,11 @@ enum err db_write_long(
 	return writer_write_long(db->writer, token, max_ms, fn, arg);
 }
 
+const char *db_path(const struct db *db)
+{
+	return db->path;
+}
+
 const char *db_library_version(void)
 {
 	return sqlite3_libversion();

@@ -43,6 +43,9 @@ void db_close(struct db *db);
  * not. Blocks as db_read() does. */
 enum err db_check(struct db *db, struct cancel *token, const char **ret_reason);
 
+/* The database file's: lives as long as db. */
+const char *db_path(const struct db *db);
+
 /* Of SQLite, as it runs: static. */
 const char *db_library_version(void);
 

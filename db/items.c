@@ -4,10 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define ROW                                                                               \
-	"json_object('id', id, 'name', name, 'category', category, 'quantity', quantity," \
-	" 'price_cents', price_cents, 'created_at', rfc3339(created_at),"                 \
-	" 'updated_at', rfc3339(updated_at), 'version', version), id, version"
+#define ROW ITEM_JSON ", id, version"
 
 /* A list's key is in the one column or the other. */
 enum { ROW_JSON, ROW_ID, ROW_VERSION, ROW_NUMBER, ROW_TEXT };

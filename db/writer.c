@@ -194,6 +194,8 @@ static enum err make_durable(struct writer *writer, struct change *change)
 static enum err submit(struct writer *writer, struct change *change)
 {
 	assert(!pthread_equal(pthread_self(), writer->thread));
+	if (!activity_may_wait())
+		return ERR_WOULD_WAIT;
 	enum err err = err_of_token(change->token);
 	if (err != ERR_OK)
 		return err;

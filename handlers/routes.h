@@ -19,6 +19,10 @@ handler_fn items_handle_put;
 handler_fn items_handle_patch;
 handler_fn items_handle_delete;
 
+/* items_transfer.c */
+handler_fn items_handle_export;
+handler_fn items_handle_import;
+
 /* reports.c */
 handler_fn reports_handle_inventory;
 

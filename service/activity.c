@@ -6,6 +6,7 @@
 
 static _Thread_local struct activity *current;
 static _Thread_local struct activity scratch;
+static _Thread_local bool must_not_wait;
 
 void activity_enter(struct activity *activity)
 {
@@ -15,6 +16,16 @@ void activity_enter(struct activity *activity)
 struct activity *activity_current(void)
 {
 	return current ? current : &scratch;
+}
+
+void activity_let_wait(bool may_wait)
+{
+	must_not_wait = !may_wait;
+}
+
+bool activity_may_wait(void)
+{
+	return !must_not_wait;
 }
 
 instant activity_wait_begin(const char *what)

@@ -45,4 +45,10 @@ void activity_wait_end(instant begun);
 instant activity_client_wait_begin(void);
 void activity_client_wait_end(instant begun);
 
+/* Work that is tried on the network thread must not wait: what would, returns
+ * ERR_WOULD_WAIT instead, and the work is done over on its lane. For the calling
+ * thread; true until said otherwise. */
+void activity_let_wait(bool may_wait);
+bool activity_may_wait(void);
+
 #endif

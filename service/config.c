@@ -353,6 +353,10 @@ static const struct setting settings[] = {
 		  "size of the write-ahead log at which the oldest export or report that "
 		  "keeps it from being reused is cancelled"),
 		.min = 1 << 20, .max = INT64_C(1) << 40 },
+	{ SETTING("IMPORT_MAX_MS", import_max_ms, number, "60000",
+		  "ms that an import may take to write, once it has arrived: other writes "
+		  "wait meanwhile"),
+		.min = 1, .max = DAY_MS },
 };
 
 enum { SETTINGS = sizeof settings / sizeof settings[0] };

@@ -52,6 +52,7 @@ struct config {
 	int64_t db_write_batch;
 	int64_t db_busy_timeout_ms;
 	int64_t wal_max_bytes;
+	int64_t import_max_ms; /* of an import's transaction, while which other writes wait */
 };
 
 /* The defaults, whatever the environment says: for tests. */

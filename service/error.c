@@ -25,6 +25,7 @@ static const char *const names[ERR_COUNT] = {
 	[ERR_IO] = "io",
 	[ERR_CORRUPT] = "corrupt",
 	[ERR_INTERNAL] = "internal",
+	[ERR_WOULD_WAIT] = "would_wait",
 };
 
 static const enum err of_cause[CANCEL_CAUSES] = {

@@ -39,6 +39,7 @@ enum err {
 	ERR_IO,        /* 500: the disk, the network or the system failed */
 	ERR_CORRUPT,   /* 500: the database file is damaged */
 	ERR_INTERNAL,  /* 500: our own fault */
+	ERR_WOULD_WAIT, /* nobody sees it: the work must go on where it may wait */
 
 	ERR_COUNT,
 };

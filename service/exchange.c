@@ -24,7 +24,7 @@ static const unsigned may_become[EXCHANGE_STATES] = {
 	[EXCHANGE_READING] = BIT(EXCHANGE_QUEUED) | BIT(EXCHANGE_RUNNING)
 		| BIT(EXCHANGE_SENDING) | BIT(EXCHANGE_DONE),
 	[EXCHANGE_QUEUED] = BIT(EXCHANGE_RUNNING) | BIT(EXCHANGE_SENDING),
-	[EXCHANGE_RUNNING] = BIT(EXCHANGE_SENDING),
+	[EXCHANGE_RUNNING] = BIT(EXCHANGE_QUEUED) | BIT(EXCHANGE_SENDING),
 	[EXCHANGE_SENDING] = BIT(EXCHANGE_DONE),
 };
 
@@ -408,7 +408,7 @@ static void set_limits(struct exchange *exchange)
 {
 	const struct route *route = exchange->req.route;
 	int64_t ms = exchange->expected.timeout_ms;
-	bool cancels = !route || route->hangup == HANGUP_CANCELS;
+	bool cancels = !route || route->hang_up == HANG_UP_CANCELS;
 	cancel_hook(exchange->req.cancel, &exchange->hook, on_cancel, exchange);
 	if (ms > 0)
 		cancel_set_deadline(exchange->req.cancel, exchange->env->timers,
@@ -553,14 +553,47 @@ static void run_inline(struct exchange *exchange)
 	hand_over(exchange);
 }
 
-static void run_on_lane(struct exchange *exchange)
+static void run_queued(struct exchange *exchange)
 {
-	if (!stop_reading(exchange, EXCHANGE_QUEUED))
-		return;
 	if (inflight_work_begin(exchange->env->inflight)) {
 		submit(exchange);
 	} else {
 		render(exchange, ERR_SHUTDOWN);
+		hand_over(exchange);
+	}
+}
+
+static void run_on_lane(struct exchange *exchange)
+{
+	if (stop_reading(exchange, EXCHANGE_QUEUED))
+		run_queued(exchange);
+}
+
+/* Undoes what a handler has written before it found that it would have to wait. */
+static void start_over(struct exchange *exchange)
+{
+	response_reset(&exchange->res);
+	pthread_mutex_lock(&exchange->lock);
+	become(exchange, EXCHANGE_QUEUED);
+	exchange->queued = instant_now();
+	exchange->running = INSTANT_NEVER;
+	pthread_mutex_unlock(&exchange->lock);
+}
+
+/* Tries a short read here, and takes it to its lane if it would wait. The token may
+ * fire in between: submit() looks at it after the request is in the queue. */
+static void run_quickly(struct exchange *exchange)
+{
+	if (!stop_reading(exchange, EXCHANGE_RUNNING))
+		return;
+	activity_let_wait(false);
+	enum err err = handle(exchange);
+	activity_let_wait(true);
+	if (err == ERR_WOULD_WAIT) {
+		start_over(exchange);
+		run_queued(exchange);
+	} else {
+		render(exchange, err);
 		hand_over(exchange);
 	}
 }
@@ -579,6 +612,8 @@ static void dispatch(struct exchange *exchange)
 	req->body = (struct span){ exchange->body, exchange->body_len };
 	if (exchange->settled || req->route->lane == LANE_INLINE)
 		run_inline(exchange);
+	else if (req->route->quick)
+		run_quickly(exchange);
 	else
 		run_on_lane(exchange);
 }

@@ -35,13 +35,21 @@ static instant stopped_at(const struct exchange *exchange, instant fired)
 	return instant_before(exchange->stopped, fired) ? exchange->closed : exchange->stopped;
 }
 
+/* It left before there was an answer: then it has seen none, even if libmicrohttpd could
+ * write one, which it can as long as nothing but a FIN has come. */
+static bool left_unanswered(const struct exchange *exchange, enum cancel_cause cause)
+{
+	return cause == CANCEL_CLIENT_GONE
+		&& instant_before(cancel_fired_at(exchange->req.cancel), exchange->answered);
+}
+
 /* A token that fired after all of the answer had left, or while a handler finished all
- * the same, ended nothing. */
+ * the same for a client that is still there, ended nothing. */
 static enum cancel_cause cause_of(const struct exchange *exchange)
 {
 	enum cancel_cause cause = cancel_cause(exchange->req.cancel);
 	bool answered = exchange->sent_whole && !err_is_cancelled(exchange->result);
-	return answered ? CANCEL_NONE : cause;
+	return answered && !left_unanswered(exchange, cause) ? CANCEL_NONE : cause;
 }
 
 struct exchange_end exchange_end(const struct exchange *exchange)

@@ -61,6 +61,8 @@ static const struct problem_kind kinds[ERR_COUNT] = {
 		"The service could not read or write its data.", false },
 	[ERR_INTERNAL] = { 500, "/problems/internal", "Internal error",
 		"The service failed to answer. This is its own fault.", false },
+	[ERR_WOULD_WAIT] = { 503, "/problems/busy", "Busy",
+		"The service has as much work as it takes on. Try again later.", true },
 };
 
 /* A detail may quote what the client sent, and may have been cut inside of a

@@ -5,7 +5,6 @@
 #include <strings.h>
 
 #include "service/media.h"
-#include "service/problem.h"
 #include "service/stream.h"
 
 struct span request_param(const struct request *req, const char *name)
@@ -69,54 +68,6 @@ enum err request_read(const struct request *req, char *buffer, size_t size,
 	size_t *ret_len)
 {
 	return stream_read(req->incoming, buffer, size, ret_len);
-}
-
-static bool is_deeper(const json_t *json, int levels)
-{
-	const char *key;
-	json_t *child;
-	size_t index;
-	if (!json_is_object(json) && !json_is_array(json))
-		return false;
-	if (levels == 0)
-		return true;
-	json_object_foreach ((json_t *)json, key, child)
-		if (is_deeper(child, levels - 1))
-			return true;
-	json_array_foreach (json, index, child)
-		if (is_deeper(child, levels - 1))
-			return true;
-	return false;
-}
-
-static enum err parse_failed(const json_error_t *error, struct response *res)
-{
-	switch (json_error_code(error)) {
-	case json_error_out_of_memory:
-		return ERR_NOMEM;
-	case json_error_numeric_overflow:
-		return problem(res, ERR_INVALID, "Line %d, column %d: the number is out of range.",
-			error->line, error->column);
-	default:
-		return problem(res, ERR_NOT_JSON, "Line %d, column %d: %s.", error->line,
-			error->column, error->text);
-	}
-}
-
-enum err json_parse(struct span text, struct response *res, json_t **ret_json)
-{
-	json_error_t error;
-	json_t *json = json_loadb(text.data ? text.data : "", text.len,
-		JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-	if (!json)
-		return parse_failed(&error, res);
-	if (is_deeper(json, JSON_DEPTH_MAX)) {
-		json_decref(json);
-		return problem(res, ERR_NOT_JSON, "The body nests deeper than %d levels.",
-			JSON_DEPTH_MAX);
-	}
-	*ret_json = json;
-	return ERR_OK;
 }
 
 enum err request_json(const struct request *req, struct response *res, json_t **ret_json)

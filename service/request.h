@@ -6,9 +6,8 @@
  * goes away when the connection does. It belongs to the thread that runs the
  * handler, until the handler returns; so does every span it hands out.
  */
-#include <jansson.h>
-
 #include "service/cancel.h"
+#include "service/json.h"
 #include "service/router.h"
 
 enum { REQUEST_ID_SIZE = 129, TRACE_ID_SIZE = 33 };
@@ -68,15 +67,8 @@ int request_accepts(const struct request *req, const char *type);
 enum err request_read(const struct request *req, char *buffer, size_t size,
 	size_t *ret_len);
 
-/* Parses text as JSON with the service's limits: no duplicate keys, no NUL, valid
- * UTF-8, JSON_DEPTH_MAX levels. The caller gets a reference. ERR_NOT_JSON or, for a
- * number out of range, ERR_INVALID, with the place named in res; ERR_NOMEM. */
-enum err json_parse(struct span text, struct response *res, json_t **ret_json);
-
-/* json_parse() of the body. */
+/* json_parse() of the body, see json.h. */
 enum err request_json(const struct request *req, struct response *res, json_t **ret_json);
-
-enum { JSON_DEPTH_MAX = 32 };
 
 /*
  * Making one: the server's, before the handler runs.

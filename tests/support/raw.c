@@ -141,6 +141,12 @@ static bool receive(struct raw *raw, bool *ret_clean)
 	return got > 0;
 }
 
+bool raw_is_readable(const struct raw *raw)
+{
+	struct pollfd readable = { .fd = raw->fd, .events = POLLIN };
+	return raw->len > 0 || poll(&readable, 1, 0) == 1;
+}
+
 static void take(struct raw *raw, size_t len)
 {
 	raw->len -= len;

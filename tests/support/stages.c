@@ -275,6 +275,13 @@ static enum err hold_writer(struct request *req, struct response *res)
 	return err == ERR_OK ? answer_done(res) : err;
 }
 
+static enum err sleep_on(struct request *req, struct response *res)
+{
+	(void)res;
+	cancel_sleep(req->cancel, INSTANT_NEVER);
+	return err_of_token(req->cancel);
+}
+
 static enum err be_uninvited(struct request *req, struct response *res)
 {
 	struct stage_test *test = req->app;
@@ -332,6 +339,7 @@ static const struct route routes[] = {
 		.body = BODY_STREAMED },
 	{ "GET", "/hold/lane", hold_lane, .lane = LANE_LONG },
 	{ "GET", "/hold/writer", hold_writer, .lane = LANE_SHORT },
+	{ "GET", "/victim/sleep", sleep_on, .lane = LANE_SHORT },
 	{ "GET", "/uninvited", be_uninvited, .lane = LANE_INLINE },
 	{ "GET", "/kept", count_kept, .lane = LANE_SHORT },
 };
@@ -450,7 +458,13 @@ static void release_sync(struct stage_test *test)
 
 static bool is_sending(struct stage_test *test)
 {
-	return gate_is_open(&test->reached) && lane_of(test, LANE_SHORT).running == 0;
+	return gate_is_open(&test->reached) && lane_of(test, LANE_SHORT).running == 0 &&
+		raw_is_readable(&test->victim);
+}
+
+static bool is_streaming(struct stage_test *test)
+{
+	return waits_on_lane(test) && raw_is_readable(&test->victim);
 }
 
 static bool waits_for_client(struct stage_test *test)
@@ -493,7 +507,7 @@ const struct stage stages[] = {
 	{ "its commit has begun", GET("write"), NULL, "running", prepare_sync, is_syncing,
 		release_sync, .begins = true, .finite = true, .finishes = true },
 	{ "it streams its answer", GET("stream"), NULL, "sending",
-		.is_reached = waits_on_lane, .begins = true, .sends = true,
+		.is_reached = is_streaming, .begins = true, .sends = true,
 		.finite = true },
 	{ "its body streams in", POST("upload", "application/json"),
 		"{\"half\":", "running", .is_reached = waits_for_client, .arrives = true,
@@ -537,8 +551,9 @@ static void copy_routes(struct stage_test *test)
 	for (size_t i = 0; i < ROUTES; i++) {
 		if (strncmp(routes[i].path, "/victim/", strlen("/victim/")) != 0)
 			continue;
-		test->routes[i].hangup = test->hangup;
+		test->routes[i].hang_up = test->hang_up;
 		test->routes[i].half_close_ok = test->half_close_ok;
+		test->routes[i].timeout_ms = test->timeout_ms;
 	}
 }
 
@@ -610,6 +625,18 @@ bool stage_enter(struct stage_test *test, const char *headers, const char *behin
 	return !has_ended(test);
 }
 
+void stage_wait_for_deadline(struct stage_test *test, const char *headers)
+{
+	struct raw raw;
+	struct http_response res;
+	raw_connect(&raw, test->server.port);
+	raw_sendf(&raw, "GET /victim/sleep HTTP/1.1\r\nHost: x\r\n%s\r\n", headers);
+	raw_read(&raw, &res);
+	assert_int_equal(res.status, 504);
+	http_response_finish(&res);
+	raw_close(&raw);
+}
+
 json_t *stage_log_line(struct stage_test *test)
 {
 	json_t *line = log_reader_wait(
@@ -641,21 +668,41 @@ static void assert_handler_returned(struct stage_test *test, enum err result)
 	assert_int_equal(atomic_load(&test->uninvited), 0);
 }
 
+static unsigned expected_rows(const struct stage_test *test, enum err result)
+{
+	bool writes = strstr(test->stage->request, "/write") != NULL;
+	return writes && (result == ERR_OK || test->stage->finishes);
+}
+
 void stage_leave(struct stage_test *test, enum err result)
 {
 	stage_release(test);
 	raw_close(&test->victim);
 	test_server_wait_at_rest(&test->server);
 	assert_handler_returned(test, result);
-	bool writes = strstr(test->stage->request, "/write") != NULL;
-	assert_kept(test, writes && (result == ERR_OK || test->stage->finishes));
+	assert_kept(test, expected_rows(test, result));
+}
+
+static void count_rows(struct stage_test *test, int *ret_count)
+{
+	sqlite3 *sqlite = NULL;
+	sqlite3_stmt *stmt = NULL;
+	assert_int_equal(sqlite3_open(test->server.db_path, &sqlite), SQLITE_OK);
+	sqlite3_prepare_v2(sqlite, "SELECT count(*) FROM kept", -1, &stmt, NULL);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	*ret_count = sqlite3_column_int(stmt, 0);
+	sqlite3_finalize(stmt);
+	sqlite3_close(sqlite);
 }
 
 void stage_leave_shut_down(struct stage_test *test, enum err result)
 {
+	int count;
 	stage_release(test);
 	raw_close(&test->victim);
 	assert_handler_returned(test, result);
+	count_rows(test, &count);
+	assert_int_equal(count, expected_rows(test, result));
 }
 
 void stage_finish(struct stage_test *test)

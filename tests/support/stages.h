@@ -48,8 +48,9 @@ struct stage_test {
 	struct test_server server;
 	struct raw victim;
 	/* Of all victims' routes; set between stage_init() and stage_start(). */
-	enum hangup hangup;
+	enum hang_up hang_up;
 	bool half_close_ok;
+	int64_t timeout_ms;
 	struct route routes[STAGE_ROUTES_MAX];
 
 	struct gate reached; /* the victim is there */
@@ -79,6 +80,10 @@ bool stage_enter(struct stage_test *test, const char *headers, const char *behin
 /* Waits for the victim's log line; the caller gets a reference. NULL for a stage
  * whose request is not begun, and then it has waited for the other line. */
 json_t *stage_log_line(struct stage_test *test);
+
+/* Returns when a request with these header lines, on the victims' terms otherwise, has
+ * run out of time: a victim that came before it has too. */
+void stage_wait_for_deadline(struct stage_test *test, const char *headers);
 
 /* Lets go of the place: a victim that is not cancelled goes on to its end. */
 void stage_release(struct stage_test *test);

@@ -49,6 +49,7 @@ static const struct {
 	{ "LONG_QUEUE", FIELD(long_queue), 16, 0, 1000000 },
 	{ "DB_READERS", FIELD(db_readers), -1, 1, 1024 },
 	{ "WAL_MAX_BYTES", FIELD(wal_max_bytes), 1073741824, 1048576, 1099511627776 },
+	{ "IMPORT_MAX_MS", FIELD(import_max_ms), 60000, 1, 86400000 },
 	{ "DB_WRITE_QUEUE", FIELD(db_write_queue), 1024, 1, 1000000 },
 	{ "DB_WRITE_BATCH", FIELD(db_write_batch), 256, 1, 1000000 },
 	{ "DB_BUSY_TIMEOUT_MS", FIELD(db_busy_timeout_ms), 5000, 0, DAY },

@@ -79,6 +79,55 @@ static void assert_ok_or_no_memory(enum err err)
 		fail_msg("got %s", err_name(err));
 }
 
+/* With COMMIT prepared already, and ROLLBACK not yet. */
+static void assert_writes(struct test_db *test, const char *text)
+{
+	struct caller caller = { .test = test, .text = text };
+	caller_start(&caller);
+	assert_int_equal(caller_join(&caller), ERR_OK);
+}
+
+/* One that is to be undone, however little memory there is. */
+static void refuse(struct test_db *test, int nth, bool for_ever)
+{
+	struct caller refused = {
+		.test = test, .text = "refused", .result = ERR_PRECONDITION, .gated = true
+	};
+	caller_start(&refused);
+	gate_wait(&refused.begun);
+	arm(nth, for_ever);
+	gate_open(&refused.go);
+	enum err err = caller_join(&refused);
+	if (err != ERR_PRECONDITION)
+		assert_int_equal(err, ERR_NOMEM);
+}
+
+static bool refuse_with_shortage(int nth, bool for_ever)
+{
+	struct test_db test;
+	test_db_init(&test);
+	test_db_open(&test);
+	assert_writes(&test, "before");
+	refuse(&test, nth, for_ever);
+	bool struck = disarm();
+	assert_int_equal(test_db_notes(&test), 1);
+	assert_writes(&test, "works again");
+	assert_int_equal(test_db_notes(&test), 2);
+	test_db_finish(&test);
+	return struck;
+}
+
+static void what_is_refused_is_undone_in_any_shortage(void **state)
+{
+	(void)state;
+	for (int for_ever = 0; for_ever < 2; for_ever++) {
+		int nth = 1;
+		while (refuse_with_shortage(nth, for_ever))
+			assert_true(++nth < FAULTS_MAX);
+		assert_true(nth > 10);
+	}
+}
+
 /* A holder and those who share its transaction; returns how many were kept. */
 static int write_together(struct test_db *test, int nth, bool for_ever)
 {
@@ -114,9 +163,7 @@ static bool write_with_shortage(int nth, bool for_ever)
 	kept += alone.err == ERR_OK;
 	bool struck = disarm();
 	assert_int_equal(test_db_notes(&test), kept);
-	struct caller again = { .test = &test, .text = "works again" };
-	caller_start(&again);
-	assert_int_equal(caller_join(&again), ERR_OK);
+	assert_writes(&test, "works again");
 	test_db_close(&test);
 	assert_int_equal(test_db_notes(&test), kept + 1);
 	assert_true(test_db_is_sound(test.path));
@@ -238,6 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_survive_a_shortage_at_any_moment),
 		cmocka_unit_test(writes_survive_a_shortage_that_stays),
+		cmocka_unit_test(what_is_refused_is_undone_in_any_shortage),
 		cmocka_unit_test(reads_survive_a_shortage_at_any_moment),
 		cmocka_unit_test(reads_survive_a_shortage_of_our_own),
 		cmocka_unit_test(opening_survives_a_shortage_at_any_moment),

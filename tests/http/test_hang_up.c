@@ -213,7 +213,7 @@ static void lets_the_handler_finish(void **state)
 		skip();
 	others_have_failed = true;
 	stage_init(&test, combination->stage);
-	test.hangup = HANGUP_DETACHES;
+	test.hang_up = HANG_UP_DETACHES;
 	stage_start(&test);
 
 	assert_true(stage_enter(&test, "", combination->way->behind));
@@ -278,7 +278,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < stages_count; i++)
 		add_stage(&list, &stages[i]);
 	int failed = _cmocka_run_group_tests(
-		"hangup", list.tests, list.count, NULL, NULL);
+		"hang_up", list.tests, list.count, NULL, NULL);
 	for (size_t i = 0; i < list.count; i++)
 		free((char *)list.tests[i].name);
 	return failed;

@@ -4,7 +4,7 @@
  * flight any more, seen by a thread that looks all the time. Half of the rounds have a
  * second request behind the first, in the same write.
  *
- * Usage: bench_hangup DATABASE ROUNDS; the database as `hangup seed 1000000` makes it.
+ * Usage: bench_hang_up DATABASE ROUNDS; the database as `hangup seed 1000000` makes it.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

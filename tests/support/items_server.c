@@ -1,0 +1,118 @@
+#include "tests/support/items_server.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "handlers/routes.h"
+#include "tests/support/fault_vfs.h"
+#include "tests/support/test_db.h"
+
+struct items_server *items_server_create(void)
+{
+	struct items_server *test = calloc(1, sizeof *test);
+	assert_non_null(test);
+	test_server_init(&test->server);
+	test->server.db_config.vfs = fault_vfs_use();
+	return test;
+}
+
+static void open_app(struct items_server *test)
+{
+	test_server_open_db(&test->server);
+	test->app.db = test->server.db;
+	test->app.claims = claims_create();
+	assert_non_null(test->app.claims);
+}
+
+void items_server_start(struct items_server *test, const struct route *its_routes,
+	size_t its_routes_count)
+{
+	test->routes = its_routes;
+	test->routes_count = its_routes_count;
+	open_app(test);
+	test->stranger = test_db_stranger(test->server.db_path);
+	test_server_start(&test->server, its_routes, its_routes_count, &test->app);
+}
+
+void items_server_restart(struct items_server *test)
+{
+	struct server_setup setup = { &test->server.config, test->routes,
+		test->routes_count, &test->app };
+	test_server_wait_at_rest(&test->server);
+	test_server_shut_down(&test->server);
+	claims_destroy(test->app.claims);
+	db_close(test->server.db);
+	open_app(test);
+	assert_int_equal(server_create(&setup, &test->server.server), ERR_OK);
+	test->server.port = server_port(test->server.server);
+}
+
+int items_server_setup(void **state)
+{
+	struct items_server *test = items_server_create();
+	items_server_start(test, routes, routes_count);
+	*state = test;
+	return 0;
+}
+
+int items_server_teardown(void **state)
+{
+	struct items_server *test = *state;
+	sqlite3_close(test->stranger);
+	test_server_stop(&test->server);
+	claims_destroy(test->app.claims);
+	free(test);
+	return 0;
+}
+
+void items_server_lock(struct items_server *test)
+{
+	stranger_exec(test->stranger, "BEGIN IMMEDIATE");
+}
+
+void items_server_unlock(struct items_server *test)
+{
+	stranger_exec(test->stranger, "ROLLBACK");
+}
+
+int64_t items_server_int(struct items_server *test, const char *sql)
+{
+	return stranger_int(test->stranger, sql);
+}
+
+int64_t items_server_rows(struct items_server *test)
+{
+	return items_server_int(test, "SELECT count(*) FROM items");
+}
+
+void items_server_perform(struct items_server *test, const char *method, const char *path,
+	const char *const *headers, const char *body, struct http_response *ret)
+{
+	const struct http_request req = {
+		.method = method, .path = path, .headers = headers, .body = body
+	};
+	http_perform(test->server.port, &req, ret);
+}
+
+unsigned items_server_status(struct items_server *test, const char *method,
+	const char *path, const char *const *headers, const char *body)
+{
+	struct http_response res;
+	items_server_perform(test, method, path, headers, body, &res);
+	unsigned status = res.status;
+	http_response_finish(&res);
+	return status;
+}
+
+json_t *http_json(const struct http_response *res)
+{
+	json_error_t error;
+	json_t *json = json_loadb(res->body ? res->body : "", res->body_len,
+		JSON_REJECT_DUPLICATES, &error);
+	if (!json)
+		fail_msg("%s in: %s", error.text, res->body ? res->body : "(no body)");
+	return json;
+}
