@@ -1,7 +1,6 @@
 #include "service/overview.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "service/exchange.h"
@@ -33,7 +32,15 @@
 
 static_assert(sizeof((struct request_view *)0)->client >= CLIENT_ADDRESS_SIZE, "it fits");
 
-#define COPY(to, text) snprintf((to), sizeof(to), "%s", (text))
+/* Cuts it when it is longer. */
+static void copy_text(char *ret, size_t size, const char *text)
+{
+	size_t len = strnlen(text, size - 1);
+	memcpy(ret, text, len);
+	ret[len] = '\0';
+}
+
+#define COPY(to, text) copy_text((to), sizeof(to), (text))
 
 /* Both locks are held. */
 static void copy_request(const struct exchange *exchange, struct request_view *view)
@@ -44,14 +51,14 @@ static void copy_request(const struct exchange *exchange, struct request_view *v
 	view->route = exchange->req.route;
 }
 
-/* inflight::lock is held. False for one that has been logged. */
+/* inflight::lock is held. False for one that is being logged: the place is free then. */
 static bool copy(struct exchange *exchange, struct request_view *view)
 {
 	const struct activity *activity = &exchange->activity;
-	*view = (struct request_view){ .began = exchange->began };
+	view->began = exchange->began; /* the rest is zeroed, or written below */
 	pthread_mutex_lock(&exchange->lock);
 	enum exchange_state state = exchange->state;
-	view->begun = exchange->begun;
+	view->begun = exchange->begun && state != EXCHANGE_DONE;
 	if (view->begun)
 		copy_request(exchange, view);
 	pthread_mutex_unlock(&exchange->lock);
@@ -83,18 +90,28 @@ static bool copy_all(struct inflight *inflight, struct views *views, size_t *ret
 	return fits;
 }
 
+/* Writes to each, so that the kernel finds their memory now and not under the lock,
+ * where it took most of the time. */
+static enum err make_room(struct views *views, size_t size)
+{
+	free(views->list);
+	views->list = calloc(size, sizeof *views->list);
+	if (!views->list)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < size; i++)
+		views->list[i].state = "";
+	views->size = size;
+	return ERR_OK;
+}
+
 /* The room is made outside the lock, so there may be more of them by then. */
 static enum err take(struct inflight *inflight, struct views *views)
 {
+	enum err err = ERR_OK;
 	size_t needed;
-	while (!copy_all(inflight, views, &needed)) {
-		free(views->list);
-		views->size = needed + needed / 4;
-		views->list = calloc(views->size, sizeof *views->list);
-		if (!views->list)
-			return ERR_NOMEM;
-	}
-	return ERR_OK;
+	while (err == ERR_OK && !copy_all(inflight, views, &needed))
+		err = make_room(views, needed + needed / 4);
+	return err;
 }
 
 enum err overview_visit(struct inflight *inflight, request_view_fn *fn, void *arg)
