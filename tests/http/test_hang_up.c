@@ -190,6 +190,7 @@ static void is_no_hang_up(void **state)
 
 	assert_true(stage_enter(&test, "", ""));
 	raw_half_close(&test.victim);
+	stage_wait_for_watcher(&test);
 	stage_release(&test);
 	assert_whole_answer(&test);
 	json_t *line = stage_log_line(&test);
@@ -218,6 +219,7 @@ static void lets_the_handler_finish(void **state)
 
 	assert_true(stage_enter(&test, "", combination->way->behind));
 	combination->way->leave(&test.victim);
+	stage_wait_for_watcher(&test);
 	stage_release(&test);
 	json_t *line = stage_log_line(&test);
 	assert_string_equal(log_text(line, "error"), "");

@@ -117,6 +117,15 @@ void raw_send_with_fin(struct raw *raw, const char *text)
  * Receiving.
  */
 
+static void make_room(struct raw *raw, size_t len)
+{
+	if (raw->size > raw->len + len)
+		return;
+	raw->size = 2 * (raw->len + len);
+	raw->data = realloc(raw->data, raw->size);
+	assert(raw->data);
+}
+
 /* False at the end of the connection; *ret_clean then says whether it was a FIN. A
  * server that neither sends nor closes is what the test must not go on from. */
 static bool receive(struct raw *raw, bool *ret_clean)
@@ -131,8 +140,7 @@ static bool receive(struct raw *raw, bool *ret_clean)
 			raw->address);
 		abort();
 	}
-	raw->data = realloc(raw->data, raw->len + PIECE + 1);
-	assert(raw->data);
+	make_room(raw, PIECE);
 	ssize_t got = recv(raw->fd, raw->data + raw->len, PIECE, 0);
 	if (got > 0)
 		raw->len += (size_t)got;
@@ -290,7 +298,7 @@ void raw_close(struct raw *raw)
 	raw->fd = -1;
 	free(raw->data);
 	raw->data = NULL;
-	raw->len = 0;
+	raw->len = raw->size = 0;
 }
 
 void raw_half_close(struct raw *raw)

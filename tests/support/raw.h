@@ -12,6 +12,7 @@ struct raw {
 	char address[32]; /* its own, as the log shows it */
 	char *data;       /* owned: what was received and not yet taken */
 	size_t len;
+	size_t size;
 };
 
 /* Fails the test when it cannot connect. */

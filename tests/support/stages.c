@@ -340,6 +340,7 @@ static const struct route routes[] = {
 	{ "GET", "/hold/lane", hold_lane, .lane = LANE_LONG },
 	{ "GET", "/hold/writer", hold_writer, .lane = LANE_SHORT },
 	{ "GET", "/victim/sleep", sleep_on, .lane = LANE_SHORT },
+	{ "GET", "/sleep", sleep_on, .lane = LANE_SHORT },
 	{ "GET", "/uninvited", be_uninvited, .lane = LANE_INLINE },
 	{ "GET", "/kept", count_kept, .lane = LANE_SHORT },
 };
@@ -634,6 +635,16 @@ void stage_wait_for_deadline(struct stage_test *test, const char *headers)
 	raw_read(&raw, &res);
 	assert_int_equal(res.status, 504);
 	http_response_finish(&res);
+	raw_close(&raw);
+}
+
+void stage_wait_for_watcher(struct stage_test *test)
+{
+	struct raw raw;
+	raw_connect(&raw, test->server.port);
+	raw_send(&raw, "GET /sleep HTTP/1.1\r\nHost: x\r\nX-Request-Id: later\r\n\r\n");
+	raw_half_close(&raw);
+	json_decref(test_server_log_line(&test->server, "later"));
 	raw_close(&raw);
 }
 

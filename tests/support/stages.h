@@ -85,6 +85,10 @@ json_t *stage_log_line(struct stage_test *test);
  * run out of time: a victim that came before it has too. */
 void stage_wait_for_deadline(struct stage_test *test, const char *headers);
 
+/* Returns when the server has seen whatever the victim's client did before: hang-ups
+ * are seen in the order in which they come, and another client's is in the log. */
+void stage_wait_for_watcher(struct stage_test *test);
+
 /* Lets go of the place: a victim that is not cancelled goes on to its end. */
 void stage_release(struct stage_test *test);
 
