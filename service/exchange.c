@@ -387,10 +387,17 @@ struct exchange *exchange_create(const struct exchange_env *env, struct client *
 }
 
 /* Decides the answer without a handler. It is sent once the body, which nobody
- * wants, has arrived. */
+ * wants, has arrived. The token may fire meanwhile, and decide another one: the first
+ * is the answer. */
 static void settle(struct exchange *exchange, enum err err)
 {
-	render(exchange, err);
+	pthread_mutex_lock(&exchange->lock);
+	if (err == ERR_TOO_LARGE)
+		problem(&exchange->res, err, "The body must be at most %zu bytes.",
+			exchange->expected.body_max);
+	if (exchange->state == EXCHANGE_READING)
+		render(exchange, err);
+	pthread_mutex_unlock(&exchange->lock);
 	exchange->settled = true;
 }
 
@@ -437,8 +444,7 @@ static enum err append_body(struct exchange *exchange, struct span piece)
 {
 	size_t needed = exchange->body_len + piece.len;
 	if (needed > exchange->expected.body_max)
-		return problem(&exchange->res, ERR_TOO_LARGE, "The body must be at most %zu bytes.",
-			exchange->expected.body_max);
+		return ERR_TOO_LARGE;
 	enum err err = needed > exchange->body_size ? grow_body(exchange, needed) : ERR_OK;
 	if (err != ERR_OK)
 		return err;
@@ -679,10 +685,18 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 	return answers_early(exchange) ? exchange_proceed(exchange) : EXCHANGE_CONTINUE;
 }
 
+static bool was_cut_short(struct exchange *exchange)
+{
+	pthread_mutex_lock(&exchange->lock);
+	bool cut = exchange->cut_short;
+	pthread_mutex_unlock(&exchange->lock);
+	return cut;
+}
+
 void exchange_closed(struct exchange *exchange, enum cancel_cause cause)
 {
 	/* Before the hook is out: a worker of a stream may still be at work. */
-	if (cause != CANCEL_NONE && !exchange->cut_short)
+	if (cause != CANCEL_NONE && !was_cut_short(exchange))
 		cancel_fire(exchange->req.cancel, cause);
 	client_forget(exchange->client);
 	cancel_unhook(exchange->req.cancel, &exchange->hook);
