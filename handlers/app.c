@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "db/migrate.h"
+#include "handlers/admin.h"
 #include "handlers/openapi.h"
 #include "service/log.h"
 
@@ -70,6 +71,7 @@ static enum err build(struct app *app, const struct config *config,
 	const struct route *app_routes, size_t count)
 {
 	app->config = *config;
+	app->started_ms = wall_ms();
 	enum err err = app_open_db(config, &app->db);
 	if (err != ERR_OK)
 		return err;
@@ -83,7 +85,8 @@ static enum err build(struct app *app, const struct config *config,
 	const struct server_setup setup = {
 		.config = config, .routes = app_routes, .routes_count = count, .app = app
 	};
-	return server_create(&setup, &app->server);
+	err = server_create(&setup, &app->server);
+	return err == ERR_OK ? admin_create(app, &app->admin) : err;
 }
 
 enum err app_create(const struct config *config, const struct route *app_routes,
@@ -102,6 +105,7 @@ void app_destroy(struct app *app)
 {
 	if (!app)
 		return;
+	server_destroy(app->admin); /* it looks at the other */
 	server_destroy(app->server);
 	free(app->openapi);
 	claims_destroy(app->claims);

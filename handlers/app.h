@@ -18,6 +18,8 @@ struct app {
 	struct claims *claims;
 	struct janitor *janitor;
 	struct server *server;
+	struct server *admin; /* NULL without an admin listener */
+	int64_t started_ms;   /* since 1970 */
 };
 
 /* Brings the database to this program's schema, opens it, and serves routes, which
@@ -26,7 +28,7 @@ struct app {
 enum err app_create(const struct config *config, const struct route *app_routes,
 	size_t count, struct app **ret_app);
 
-/* Cancels what still runs, then closes server and database. NULL is a no-op. */
+/* Stops the admin listener, cancels what still runs, then closes server and database. NULL is a no-op. */
 void app_destroy(struct app *app);
 
 /* What config says about the database; points into config. */

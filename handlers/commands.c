@@ -61,8 +61,12 @@ static const char *wait_until_idle(int signals, int idle, int64_t timeout_ms)
 static void log_listening(const struct app *app)
 {
 	const struct config *config = &app->config;
+	struct log_field admin_port = LOG_INT("admin_port", config->admin_port);
+	if (!app->admin)
+		admin_port.kind = LOG_KIND_NONE;
 	log_info("listening", LOG_STR("addr", config->listen_addr),
 		LOG_INT("port", server_port(app->server)),
+		LOG_STR("admin_addr", app->admin ? config->admin_addr : NULL), admin_port,
 		LOG_STR("database", config_database_path(config)),
 		LOG_STR("version", HANGUP_VERSION));
 }

@@ -33,7 +33,7 @@ bool exchange_is_head(const struct exchange *exchange)
 	return strcmp(exchange->req.method, "HEAD") == 0;
 }
 
-/* Lock held, or one owner left. */
+/* Lock held. */
 static void become(struct exchange *exchange, enum exchange_state next)
 {
 	assert(may_become[exchange->state] & BIT(next));
@@ -46,10 +46,13 @@ static void become(struct exchange *exchange, enum exchange_state next)
 
 static void finish(struct exchange *exchange)
 {
-	enum cancel_cause cause = exchange_cause(exchange);
+	struct exchange_end end = exchange_end(exchange);
+	pthread_mutex_lock(&exchange->lock); /* it is still listed (overview.c) */
 	become(exchange, EXCHANGE_DONE);
-	exchange_log(exchange, cause);
-	inflight_remove(exchange->env->inflight, exchange, cause);
+	pthread_mutex_unlock(&exchange->lock);
+	exchange_count(exchange, &end);
+	exchange_log(exchange, &end);
+	inflight_remove(exchange->env->inflight, exchange, end.cause);
 	cancel_unref(exchange->req.cancel);
 	if (exchange->answer)
 		MHD_destroy_response(exchange->answer);
@@ -312,6 +315,14 @@ static void submit(struct exchange *exchange)
 		leave_queue(exchange, cancel_cause(exchange->req.cancel));
 }
 
+/* What becomes of an answer that was decided. Lock held, SENDING. */
+static bool must_cut(const struct exchange *exchange, enum cancel_cause cause)
+{
+	instant fired = cancel_fired_at(exchange->req.cancel);
+	return cause == CANCEL_CLIENT_GONE || exchange->outgoing
+		|| (cause == CANCEL_OPERATOR && instant_before(exchange->answered, fired));
+}
+
 /*
  * The token fires: asks whoever has the exchange to end it. By state:
  *
@@ -321,7 +332,10 @@ static void submit(struct exchange *exchange)
  *          returns. Nothing to do here.
  * SENDING  the answer is decided. If nobody reads it, libmicrohttpd, which ignores
  *          a FIN while it sends, is made to notice; a deadline or a shutdown lets
- *          it go, unless it is a stream, which has not been decided to its end.
+ *          it go, unless it is a stream, which has not been decided to its end. An
+ *          operator cuts it off, unless it was decided after he had spoken: whoever
+ *          had the request may have heard of it before this function is called, and
+ *          then this is the answer that says so.
  *
  * A queued exchange cannot be freed under this function: exchange_closed() unhooks,
  * which waits for it to return, before the network's side lets go.
@@ -333,9 +347,7 @@ static void on_cancel(void *arg, enum cancel_cause cause)
 	enum exchange_state state = exchange->state;
 	if (state == EXCHANGE_READING)
 		cut_short(exchange, err_of_cause(cause));
-	else if (state == EXCHANGE_SENDING
-		&& (cause == CANCEL_CLIENT_GONE || cause == CANCEL_OPERATOR
-			|| exchange->outgoing))
+	else if (state == EXCHANGE_SENDING && must_cut(exchange, cause))
 		client_cut(exchange->client);
 	pthread_mutex_unlock(&exchange->lock);
 	if (state == EXCHANGE_QUEUED)
@@ -657,7 +669,9 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 	req->draining = inflight_is_draining(exchange->env->inflight);
 	enum err err = intake_look(&exchange->env->intake, req, &exchange->res, is_http_1_1,
 		&exchange->expected);
-	exchange->begun = true;
+	pthread_mutex_lock(&exchange->lock);
+	exchange->begun = true; /* from here on others may look at req */
+	pthread_mutex_unlock(&exchange->lock);
 	if (err == ERR_OK && req->route && req->route->body == BODY_STREAMED)
 		err = expect_stream(exchange);
 	if (err != ERR_OK || !req->route)

@@ -28,8 +28,9 @@
  * and resume if suspended" two indivisible steps, so that no wake-up is lost and
  * a connection is resumed once.
  *
- * Lock order: exchange::lock, then libmicrohttpd's own (in suspend and resume).
- * client::lock comes after both. The token's and the pool's locks are leaves.
+ * Lock order: inflight::lock (overview.c), exchange::lock, then libmicrohttpd's own (in
+ * suspend and resume). client::lock comes after all. The token's and the pool's locks
+ * are leaves.
  */
 #include <pthread.h>
 
@@ -43,6 +44,7 @@
 
 struct MHD_Connection;
 struct MHD_Response;
+struct metrics;
 
 /* What the exchanges of a server share. Set once, before the first of them. */
 struct exchange_env {
@@ -53,6 +55,8 @@ struct exchange_env {
 	int64_t stall_timeout_ms; /* of streams; 0: none */
 	struct pool *lanes[LANE_COUNT];
 	void *app;
+	struct metrics *metrics;
+	bool quiet;               /* its requests are logged as "debug" */
 };
 
 enum exchange_state {
@@ -78,6 +82,9 @@ struct exchange {
 	bool woken;                        /* lock: the next suspension is not to happen */
 	bool body_arrives;                 /* lock: between a streamed body's start and end */
 	bool cut_short;                    /* lock: answered or closed past libmicrohttpd */
+	bool begun;                        /* lock: the headers are complete. From here on
+					    * id, method, path and route stay as they are;
+					    * written by the network thread */
 	struct MHD_Connection *connection; /* lock: NULL once the network's side is gone */
 	struct client *client;             /* lock: goes with connection */
 
@@ -87,7 +94,6 @@ struct exchange {
 	struct response res;
 	enum err result;     /* why it was refused, or what the handler returned */
 	bool settled;        /* res is the answer already: no handler will run */
-	bool begun;          /* the headers are complete */
 	struct expectation expected;
 	char *body;
 	size_t body_len;
@@ -103,7 +109,6 @@ struct exchange {
 	struct job job;
 	struct activity activity;
 	char address[CLIENT_ADDRESS_SIZE];
-	char method[24];
 	bool sent_whole;     /* the network thread's: all of the answer left */
 
 	instant began;

@@ -1,7 +1,7 @@
 #include "service/exchange_log.h"
 
-#include "service/exchange.h"
 #include "service/log.h"
+#include "service/metrics.h"
 #include "service/problem.h"
 #include "service/stream.h"
 
@@ -43,21 +43,55 @@ static bool left_unanswered(const struct exchange *exchange, enum cancel_cause c
 		&& instant_before(cancel_fired_at(exchange->req.cancel), exchange->answered);
 }
 
-/* What ended the request before its time, for the log: a token that fired after
- * all of the answer had left, or while a handler finished all the same for a client
- * that is still there, ended nothing. */
-enum cancel_cause exchange_cause(const struct exchange *exchange)
+/* A token that fired after all of the answer had left, or while a handler finished all
+ * the same for a client that is still there, ended nothing. */
+static enum cancel_cause cause_of(const struct exchange *exchange)
 {
 	enum cancel_cause cause = cancel_cause(exchange->req.cancel);
 	bool answered = exchange->sent_whole && !err_is_cancelled(exchange->result);
 	return answered && !left_unanswered(exchange, cause) ? CANCEL_NONE : cause;
 }
 
-static unsigned logged_status(const struct exchange *exchange, enum cancel_cause cause)
+struct exchange_end exchange_end(const struct exchange *exchange)
 {
-	if (cause == CANCEL_CLIENT_GONE)
-		return problem_status(ERR_CLIENT_GONE);
-	return exchange->res.status;
+	struct exchange_end end = {
+		.cause = cause_of(exchange),
+		.status = exchange->res.status,
+		.state = exchange->state,
+		.fired = INSTANT_NEVER,
+		.stopped = INSTANT_NEVER,
+	};
+	if (end.cause == CANCEL_CLIENT_GONE)
+		end.status = problem_status(ERR_CLIENT_GONE);
+	if (end.cause != CANCEL_NONE) {
+		end.fired = cancel_fired_at(exchange->req.cancel);
+		end.state = state_at(exchange, end.fired);
+		end.stopped = stopped_at(exchange, end.fired);
+	}
+	return end;
+}
+
+void exchange_count(const struct exchange *exchange, const struct exchange_end *end)
+{
+	struct metrics *metrics = exchange->env->metrics;
+	if (!exchange->begun) {
+		metrics_count_unbegun(metrics);
+		return;
+	}
+	const struct metrics_request request = {
+		.route = exchange->req.route,
+		.status = end->status,
+		.took_ns = instant_diff_ns(exchange->began, exchange->closed),
+		.cause = end->cause,
+		.state = end->state,
+		.stopping_ns = instant_diff_ns(end->fired, end->stopped),
+	};
+	metrics_count(metrics, &request);
+}
+
+static enum log_level level_of(const struct exchange *exchange)
+{
+	return exchange->env->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
 }
 
 /* From a to b, absent when either did not come. */
@@ -87,26 +121,25 @@ static int64_t bytes_sent(const struct exchange *exchange)
 	return has_body ? (int64_t)exchange->res.body_len : 0;
 }
 
-static void log_begun(const struct exchange *exchange, enum cancel_cause cause)
+static void log_begun(const struct exchange *exchange, const struct exchange_end *end)
 {
 	const struct request *req = &exchange->req;
 	const struct activity *activity = &exchange->activity;
-	bool cut = cause != CANCEL_NONE;
-	instant fired = cut ? cancel_fired_at(req->cancel) : INSTANT_NEVER;
+	bool cut = end->cause != CANCEL_NONE;
 	instant handed = instant_min(exchange->running, exchange->stopped);
 	int64_t rows = atomic_load(&activity->rows);
 	int64_t client_wait_ns = atomic_load(&activity->client_wait_ns);
-	log_info("request", LOG_STR("id", req->id),
+	log_at(level_of(exchange), "request", LOG_STR("id", req->id),
 		unless_none(LOG_NAME("trace", req->trace_id), req->trace_id[0]),
 		LOG_STR("client", exchange->address), LOG_STR("method", req->method),
 		LOG_NAME("route", req->route ? req->route->path : NULL),
 		LOG_STR("path", req->path),
-		LOG_INT("status", logged_status(exchange, cause)),
+		LOG_INT("status", end->status),
 		unless_none(LOG_NAME("error", err_name(exchange->result)),
 			exchange->result != ERR_OK),
-		LOG_NAME("cause", cut ? cancel_cause_name(cause) : NULL),
-		LOG_NAME("cancelled_while", cut ? exchange_state_name(state_at(exchange, fired)) : NULL),
-		LOG_BETWEEN("stopped_after_ms", fired, stopped_at(exchange, fired)),
+		LOG_NAME("cause", cut ? cancel_cause_name(end->cause) : NULL),
+		LOG_NAME("cancelled_while", cut ? exchange_state_name(end->state) : NULL),
+		LOG_BETWEEN("stopped_after_ms", end->fired, end->stopped),
 		unless_none(LOG_BOOL("committed", true), atomic_load(&activity->committed)),
 		LOG_INT("bytes", bytes_sent(exchange)),
 		unless_none(LOG_INT("received", (int64_t)exchange->received), exchange->received > 0),
@@ -124,14 +157,14 @@ static void log_begun(const struct exchange *exchange, enum cancel_cause cause)
  * libmicrohttpd refused by itself: it tells only that much. */
 static void log_unbegun(const struct exchange *exchange)
 {
-	log_info("request not begun", LOG_STR("client", exchange->address),
+	log_at(level_of(exchange), "request not begun", LOG_STR("client", exchange->address),
 		LOG_BETWEEN("total_ms", exchange->began, exchange->closed));
 }
 
-void exchange_log(const struct exchange *exchange, enum cancel_cause cause)
+void exchange_log(const struct exchange *exchange, const struct exchange_end *end)
 {
 	if (exchange->begun)
-		log_begun(exchange, cause);
+		log_begun(exchange, end);
 	else
 		log_unbegun(exchange);
 }

@@ -112,6 +112,8 @@ void log_line(enum log_level level, const char *message, const struct log_field 
 #define log_info(...)  LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__, { 0 })
 #define log_warn(...)  LOG_AT(LOG_LEVEL_WARN, __VA_ARGS__, { 0 })
 #define log_error(...) LOG_AT(LOG_LEVEL_ERROR, __VA_ARGS__, { 0 })
+/* For a level that is decided at run time. */
+#define log_at(level, ...) LOG_AT(level, __VA_ARGS__, { 0 })
 
 /* The { 0 } is a field of LOG_KIND_NONE: ISO C knows no empty list. */
 #define LOG_AT(level, message, ...)                                                 \

@@ -3,6 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *lane_name(enum lane lane)
+{
+	static const char *const names[] = {
+		[LANE_SHORT] = "short", [LANE_LONG] = "long", [LANE_INLINE] = "inline"
+	};
+	return names[lane];
+}
+
 static struct span next_segment(const char **path)
 {
 	while (**path == '/')

@@ -24,6 +24,9 @@ enum lane {
 	LANE_INLINE, /* in the network thread: must neither block nor compute for long */
 };
 
+/* "short", "long", "inline": static. */
+const char *lane_name(enum lane lane);
+
 enum body {
 	BODY_NONE,     /* one that comes all the same is read and ignored */
 	BODY_BUFFERED, /* all of it is in request::body before the handler runs */

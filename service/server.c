@@ -8,6 +8,7 @@
 #include "service/exchange.h"
 #include "service/listener.h"
 #include "service/log.h"
+#include "service/metrics.h"
 #include "service/problem.h"
 
 /*
@@ -282,9 +283,9 @@ static enum err start_lanes(struct server *server)
 {
 	const struct config *config = &server->config;
 	const struct pool_config lanes[LANE_COUNT] = {
-		[LANE_SHORT] = { "short", (unsigned)config->short_threads,
+		[LANE_SHORT] = { lane_name(LANE_SHORT), (unsigned)config->short_threads,
 			(unsigned)config->short_running, (unsigned)config->short_queue },
-		[LANE_LONG] = { "long", (unsigned)config->long_threads,
+		[LANE_LONG] = { lane_name(LANE_LONG), (unsigned)config->long_threads,
 			(unsigned)config->long_running, (unsigned)config->long_queue },
 	};
 	enum err err = ERR_OK;
@@ -319,8 +320,10 @@ static enum err build(struct server *server)
 	if (err != ERR_OK)
 		return err;
 	server->env.token = cancel_create(NULL);
+	server->env.metrics = metrics_create(
+		server->env.intake.routes, server->env.intake.routes_count);
 	server->env.timers = watcher_timers(server->watcher);
-	return server->env.token ? start_daemon(server) : ERR_NOMEM;
+	return server->env.token && server->env.metrics ? start_daemon(server) : ERR_NOMEM;
 }
 
 enum err server_create(const struct server_setup *setup, struct server **ret_server)
@@ -331,6 +334,7 @@ enum err server_create(const struct server_setup *setup, struct server **ret_ser
 	server->config = *setup->config;
 	server->listen_fd = -1;
 	server->env.app = setup->app;
+	server->env.quiet = setup->quiet;
 	server->env.stall_timeout_ms = setup->config->stall_timeout_ms;
 	server->env.inflight = &server->inflight;
 	server->env.intake = (struct intake){
@@ -410,6 +414,7 @@ void server_destroy(struct server *server)
 	cancel_unref(server->env.token);
 	watcher_destroy(server->watcher);
 	inflight_finish(&server->inflight);
+	metrics_destroy(server->env.metrics);
 	if (server->listen_fd >= 0)
 		close(server->listen_fd);
 	free(server);
@@ -431,4 +436,19 @@ void server_stats(struct server *server, struct server_stats *ret_stats)
 	pthread_mutex_unlock(&inflight->lock);
 	stats.cancelled[CANCEL_NONE] = 0;
 	*ret_stats = stats;
+}
+
+enum err server_visit_requests(struct server *server, request_view_fn *fn, void *arg)
+{
+	return overview_visit(&server->inflight, fn, arg);
+}
+
+unsigned server_cancel_request(struct server *server, const char *id)
+{
+	return overview_cancel(&server->inflight, id, CANCEL_OPERATOR);
+}
+
+const struct metrics *server_metrics(const struct server *server)
+{
+	return server->env.metrics;
 }

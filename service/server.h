@@ -7,18 +7,21 @@
  * line. docs/how-it-works.md tells it in full.
  */
 #include "service/config.h"
+#include "service/overview.h"
 #include "service/pool.h"
 #include "service/request.h"
 #include "service/response.h"
 #include "service/router.h"
 
 struct server;
+struct metrics;
 
 struct server_setup {
 	const struct config *config; /* copied */
 	const struct route *routes;  /* must outlive the server */
 	size_t routes_count;
 	void *app;                   /* request::app; may be NULL */
+	bool quiet;                  /* requests are logged as "debug" */
 };
 
 /* Starts to listen and to serve. On failure *ret_server is untouched and the
@@ -55,5 +58,16 @@ struct server_stats {
 	struct pool_stats lanes[LANE_COUNT];
 };
 void server_stats(struct server *server, struct server_stats *ret_stats);
+
+/* What has become of its requests; the server's. Any thread. */
+const struct metrics *server_metrics(const struct server *server);
+
+/* Shows fn every request in flight; see overview_visit(). */
+enum err server_visit_requests(struct server *server, request_view_fn *fn, void *arg);
+
+/* Cancels the requests in flight with this id, with CANCEL_OPERATOR, and returns how
+ * many those were; see overview_cancel(). Must have returned before server_destroy()
+ * is called. */
+unsigned server_cancel_request(struct server *server, const char *id);
 
 #endif

@@ -40,8 +40,10 @@ void items_server_start(struct items_server *test, const struct route *its_route
 
 void items_server_restart(struct items_server *test)
 {
-	struct server_setup setup = { &test->server.config, test->routes,
-		test->routes_count, &test->app };
+	struct server_setup setup = { .config = &test->server.config,
+		.routes = test->routes,
+		.routes_count = test->routes_count,
+		.app = &test->app };
 	test_server_wait_at_rest(&test->server);
 	test_server_shut_down(&test->server);
 	claims_destroy(test->app.claims);

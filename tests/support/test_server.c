@@ -79,7 +79,10 @@ void test_server_open_db(struct test_server *test)
 void test_server_start(struct test_server *test, const struct route *routes,
 	size_t routes_count, void *app)
 {
-	struct server_setup setup = { &test->config, routes, routes_count, app };
+	struct server_setup setup = { .config = &test->config,
+		.routes = routes,
+		.routes_count = routes_count,
+		.app = app };
 	log_reader_start(&test->log, test->log_sink, test->log_sink_arg);
 	enum err err = log_start(LOG_LEVEL_INFO, LOG_FORMAT_JSON, test->log.write_fd);
 	assert_int_equal(err, ERR_OK);
