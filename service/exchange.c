@@ -472,11 +472,17 @@ static bool is_reading(struct exchange *exchange)
 	return reading;
 }
 
+/* Under the lock, because a refusal is written to the same response as the end of a
+ * request whose token fires. */
 static void receive_buffered(struct exchange *exchange, struct span piece)
 {
-	enum err err = append_body(exchange, piece);
+	pthread_mutex_lock(&exchange->lock);
+	enum err err = ERR_OK;
+	if (exchange->state == EXCHANGE_READING)
+		err = append_body(exchange, piece);
 	if (err != ERR_OK)
 		settle(exchange, err);
+	pthread_mutex_unlock(&exchange->lock);
 }
 
 static bool is_decided(struct exchange *exchange)
