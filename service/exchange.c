@@ -263,7 +263,14 @@ static void end_work(struct exchange *exchange, enum err err)
 	let_go(exchange);
 }
 
-/* A cancelled handler may return whatever its library made of it. */
+/* A cancelled handler may return whatever its library made of it; one that is not, and
+ * says that it was, has its reasons (the database is closing). */
+static enum err what_stopped(const struct request *req, enum err err)
+{
+	enum err cause = err_of_token(req->cancel);
+	return err_is_cancelled(err) && cause != ERR_OK ? cause : err;
+}
+
 static enum err handle(struct exchange *exchange)
 {
 	struct request *req = &exchange->req;
@@ -275,7 +282,7 @@ static enum err handle(struct exchange *exchange)
 	activity_enter(&exchange->activity);
 	err = req->route->handle(req, &exchange->res);
 	activity_enter(NULL);
-	return err_is_cancelled(err) ? err_of_token(req->cancel) : err;
+	return what_stopped(req, err);
 }
 
 static void run(struct job *job)
