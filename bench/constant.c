@@ -35,8 +35,8 @@ int main(int argc, char **argv)
 	struct MHD_Response *response = MHD_create_response_from_buffer(
 		strlen(body), body, MHD_RESPMEM_PERSISTENT);
 	MHD_add_response_header(response, "Content-Type", "application/json");
-	struct MHD_Daemon *daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD, port, NULL, NULL, answer, response, MHD_OPTION_END);
+	struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, port,
+		NULL, NULL, answer, response, MHD_OPTION_END);
 	if (!daemon) {
 		fprintf(stderr, "cannot listen on port %u\n", port);
 		return 1;

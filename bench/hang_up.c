@@ -83,8 +83,8 @@ static void measure(struct app *app, const char *what, const char *requests, int
 			ns[count++] = took;
 	}
 	qsort(ns, (size_t)count, sizeof *ns, compare);
-	printf("%-24s %5d rounds: median %.3f ms, p99 %.3f ms, most %.3f ms\n", what, count,
-		(double)ns[count / 2] / 1e6, (double)ns[count * 99 / 100] / 1e6,
+	printf("%-24s %5d rounds: median %.3f ms, p99 %.3f ms, most %.3f ms\n", what,
+		count, (double)ns[count / 2] / 1e6, (double)ns[count * 99 / 100] / 1e6,
 		(double)ns[count - 1] / 1e6);
 	free(ns);
 }

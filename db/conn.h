@@ -19,8 +19,8 @@ struct conn_pool;
 enum conn_role {
 	CONN_READER,      /* for point reads: maps the file */
 	CONN_LONG_READER, /* for scans: leaves nothing of what it reads in memory */
-	CONN_WRITER,   /* one for each database and process: the writer's */
-	CONN_MIGRATOR, /* creates the file; foreign keys are checked at the end only */
+	CONN_WRITER,      /* one for each database and process: the writer's */
+	CONN_MIGRATOR,    /* creates the file; foreign keys are checked at the end only */
 };
 
 /* Statements at rest, ready to be lent again: see stmt.c. */
@@ -44,8 +44,8 @@ struct conn {
 	enum err failed;     /* what the last failed statement said */
 	instant snapshot_at; /* conn_pool::lock: when its transaction began; or never */
 
-	struct conn_pool *pool; /* NULL outside one */
-	struct cancel *reader;  /* conn_pool::lock: the borrower's token, while lent */
+	struct conn_pool *pool;   /* NULL outside one */
+	struct cancel *reader;    /* conn_pool::lock: the borrower's token, while lent */
 	SLIST_ENTRY(conn) link;   /* conn_pool::idle */
 	LIST_ENTRY(conn) reading; /* conn_pool::reading */
 };

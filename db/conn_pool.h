@@ -11,15 +11,16 @@
 struct conn_waiter;
 
 struct conn_pool {
-	const struct db_config *config; /* set once, like the next two; outlives the pool */
+	const struct db_config
+		*config; /* set once, like the next two; outlives the pool */
 	enum conn_role role;
 	unsigned max;
 	pthread_mutex_t lock;
 	SLIST_HEAD(, conn) idle;                       /* lock; conn::link */
 	TAILQ_HEAD(conn_waiters, conn_waiter) waiting; /* lock; conn_waiter::link */
 	LIST_HEAD(, conn) reading; /* lock; conn::reading: those lent */
-	unsigned lent;          /* lock: of max, those used or being opened */
-	unsigned waiting_count; /* lock */
+	unsigned lent;             /* lock: of max, those used or being opened */
+	unsigned waiting_count;    /* lock */
 };
 
 void conn_pool_init(struct conn_pool *pool, const struct db_config *config,

@@ -55,8 +55,8 @@ enum err db_open(const struct db_config *config, struct db **ret_db)
 		return ERR_NOMEM;
 	enum err err = keep_config(db, config);
 	conn_pool_init(&db->readers, &db->config, CONN_READER, config->readers);
-	conn_pool_init(&db->long_readers, &db->config, CONN_LONG_READER,
-		config->long_readers);
+	conn_pool_init(
+		&db->long_readers, &db->config, CONN_LONG_READER, config->long_readers);
 	if (err == ERR_OK)
 		err = writer_create(&db->config, free_wal, db, &db->writer);
 	if (err == ERR_OK)

@@ -35,8 +35,13 @@ static char *print_escaped(char *out, unsigned char byte)
 {
 	static const char digits[] = "0123456789abcdef";
 	static const char after_backslash[] = {
-		['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n',
-		['\r'] = 'r', ['\t'] = 't',
+		['"'] = '"',
+		['\\'] = '\\',
+		['\b'] = 'b',
+		['\f'] = 'f',
+		['\n'] = 'n',
+		['\r'] = 'r',
+		['\t'] = 't',
 	};
 	*out++ = '\\';
 	if (byte < sizeof after_backslash && after_backslash[byte]) {
@@ -85,7 +90,8 @@ static char *print_value(char *out, sqlite3_value *value)
 		return print_plain(out, "null", 4);
 	const char *text = (const char *)sqlite3_value_text(value);
 	size_t len = (size_t)sqlite3_value_bytes(value);
-	return type == SQLITE_TEXT ? print_string(out, text, len) : print_plain(out, text, len);
+	return type == SQLITE_TEXT ? print_string(out, text, len)
+				   : print_plain(out, text, len);
 }
 
 static char *print_row(char *out, int count, sqlite3_value **values)

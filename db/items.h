@@ -17,9 +17,9 @@ enum { ITEM_NAME_MAX = 200, ITEM_CATEGORY_MAX = 64 }; /* characters */
 #define ITEM_PRICE_MAX    INT64_C(9007199254740991) /* what every JSON reader can hold */
 
 /* A row as the JSON that clients get, in SQL. */
-#define ITEM_JSON                                                                         \
+#define ITEM_JSON                                                                      \
 	"json_row('id', id, 'name', name, 'category', category, 'quantity', quantity," \
-	" 'price_cents', price_cents, 'created_at', rfc3339(created_at),"                 \
+	" 'price_cents', price_cents, 'created_at', rfc3339(created_at),"              \
 	" 'updated_at', rfc3339(updated_at), 'version', version)"
 
 /* What clients say about an item; the rest is the database's. */

@@ -37,8 +37,8 @@ static void *work(void *arg)
 		enum err err = clean_up(janitor);
 		if (err != ERR_OK && !err_is_cancelled(err))
 			log_warn("cannot throw old answers away", LOG_ERR(err));
-	} while (cancel_sleep(janitor->token, instant_add_ms(instant_now(), PAUSE_MS))
-		== CANCEL_NONE);
+	} while (cancel_sleep(janitor->token, instant_add_ms(instant_now(), PAUSE_MS)) ==
+		CANCEL_NONE);
 	return NULL;
 }
 
@@ -49,8 +49,8 @@ enum err janitor_create(struct db *db, struct janitor **ret_janitor)
 		return ERR_NOMEM;
 	janitor->db = db;
 	janitor->token = cancel_create(NULL);
-	janitor->started = janitor->token
-		&& pthread_create(&janitor->thread, NULL, work, janitor) == 0;
+	janitor->started = janitor->token &&
+		pthread_create(&janitor->thread, NULL, work, janitor) == 0;
 	if (!janitor->started) {
 		janitor_destroy(janitor);
 		return ERR_NOMEM;

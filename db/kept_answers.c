@@ -35,7 +35,8 @@ static enum err look_up(struct conn *conn, struct span key, struct stmt **ret_ro
 static enum err throw_away(struct conn *conn, struct span key)
 {
 	AUTO_STMT *stmt = NULL;
-	enum err err = stmt_prepare(conn, "DELETE FROM kept_answers WHERE key = ?1", &stmt);
+	enum err err = stmt_prepare(
+		conn, "DELETE FROM kept_answers WHERE key = ?1", &stmt);
 	if (err != ERR_OK)
 		return err;
 	stmt_bind_text(stmt, 1, key);
@@ -84,8 +85,8 @@ enum err kept_answer_add(struct conn *conn, const struct answer_key *key, int64_
 	return stmt_run(stmt);
 }
 
-enum err kept_answers_purge(struct conn *conn, int64_t now_ms, int64_t limit,
-	int64_t *ret_purged)
+enum err kept_answers_purge(
+	struct conn *conn, int64_t now_ms, int64_t limit, int64_t *ret_purged)
 {
 	AUTO_STMT *stmt = NULL;
 	enum err err = stmt_prepare(conn,

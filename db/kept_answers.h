@@ -38,7 +38,7 @@ enum err kept_answer_add(struct conn *conn, const struct answer_key *key, int64_
 
 /* Throws away at most limit of those past their time, the oldest first, and says how
  * many that were. */
-enum err kept_answers_purge(struct conn *conn, int64_t now_ms, int64_t limit,
-	int64_t *ret_purged);
+enum err kept_answers_purge(
+	struct conn *conn, int64_t now_ms, int64_t limit, int64_t *ret_purged);
 
 #endif

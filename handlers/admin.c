@@ -45,19 +45,15 @@ static json_t *time_left(const struct request_view *view, instant now)
 static json_t *describe(const struct request_view *view, instant now)
 {
 	const struct route *route = view->route;
-	return json_pack("{so, so, so, so, ss, so, so, sI, so, so, sI, sI}",
-		"id", text_or_null(view->id),
-		"method", text_or_null(view->method),
-		"route", text_or_null(route ? route->path : NULL),
-		"path", text_or_null(view->path),
-		"state", view->state,
-		"lane", text_or_null(route ? lane_name(route->lane) : NULL),
-		"client", text_or_null(view->client),
-		"age_ms", (json_int_t)whole_ms(instant_diff_ns(view->began, now)),
-		"time_left_ms", time_left(view, now),
-		"waits_for", text_or_null(view->waits_for),
-		"rows", (json_int_t)view->rows,
-		"bytes", (json_int_t)view->bytes);
+	return json_pack("{so, so, so, so, ss, so, so, sI, so, so, sI, sI}", "id",
+		text_or_null(view->id), "method", text_or_null(view->method), "route",
+		text_or_null(route ? route->path : NULL), "path",
+		text_or_null(view->path), "state", view->state, "lane",
+		text_or_null(route ? lane_name(route->lane) : NULL), "client",
+		text_or_null(view->client), "age_ms",
+		(json_int_t)whole_ms(instant_diff_ns(view->began, now)), "time_left_ms",
+		time_left(view, now), "waits_for", text_or_null(view->waits_for), "rows",
+		(json_int_t)view->rows, "bytes", (json_int_t)view->bytes);
 }
 
 struct listing {
@@ -137,8 +133,11 @@ struct config admin_settings(const struct config *config)
 enum err admin_create(struct app *app, struct server **ret_server)
 {
 	struct config config = admin_settings(&app->config);
-	const struct server_setup setup = { .config = &config, .routes = admin_routes,
-		.routes_count = admin_routes_count, .app = app, .quiet = true };
+	const struct server_setup setup = { .config = &config,
+		.routes = admin_routes,
+		.routes_count = admin_routes_count,
+		.app = app,
+		.quiet = true };
 	if (config.port != 0)
 		return server_create(&setup, ret_server);
 	*ret_server = NULL;

@@ -162,7 +162,8 @@ enum err admin_handle_metrics(struct request *req, struct response *res)
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
-	enum err err = out ? response_header(res, "Content-Type", PROMETHEUS_TYPE) : ERR_NOMEM;
+	enum err err = out ? response_header(res, "Content-Type", PROMETHEUS_TYPE)
+			   : ERR_NOMEM;
 	if (out)
 		print_page(app_of(req), out);
 	if (out && fclose(out) != 0)

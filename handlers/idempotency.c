@@ -42,8 +42,8 @@ static bool is_key(struct span key)
 static bool is_claimed(const struct claims *claims, struct span key)
 {
 	for (const struct claim *claim = claims->first; claim; claim = claim->next)
-		if (claim->id.key.len == key.len
-			&& memcmp(claim->id.key.data, key.data, key.len) == 0)
+		if (claim->id.key.len == key.len &&
+			memcmp(claim->id.key.data, key.data, key.len) == 0)
 			return true;
 	return false;
 }
@@ -175,8 +175,8 @@ static struct span header_of(const struct response *res, const char *name)
 	return (struct span){ 0 };
 }
 
-enum err keep_answer(struct conn *conn, const struct claim *claim,
-	const struct response *res)
+enum err keep_answer(
+	struct conn *conn, const struct claim *claim, const struct response *res)
 {
 	const struct kept_answer answer = {
 		.status = res->status,
@@ -184,5 +184,6 @@ enum err keep_answer(struct conn *conn, const struct claim *claim,
 		.etag = header_of(res, "ETag"),
 		.body = { res->body ? res->body : "", res->body_len },
 	};
-	return claim->claims ? kept_answer_add(conn, &claim->id, wall_ms(), &answer) : ERR_OK;
+	return claim->claims ? kept_answer_add(conn, &claim->id, wall_ms(), &answer)
+			     : ERR_OK;
 }

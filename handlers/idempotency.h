@@ -26,7 +26,7 @@
 /* The keys that requests in flight have claimed. Any thread. */
 struct claims;
 
-struct claims *claims_create(void);          /* NULL when out of memory */
+struct claims *claims_create(void);         /* NULL when out of memory */
 void claims_destroy(struct claims *claims); /* none is held; NULL is a no-op */
 
 /* The claim of one request to its key, for as long as its handler runs. */
@@ -59,7 +59,7 @@ enum err replay_answer(struct conn *conn, const struct claim *claim, struct resp
 	bool *ret_replayed);
 
 /* Keeps res under the key. In the transaction of the change. */
-enum err keep_answer(struct conn *conn, const struct claim *claim,
-	const struct response *res);
+enum err keep_answer(
+	struct conn *conn, const struct claim *claim, const struct response *res);
 
 #endif

@@ -112,8 +112,8 @@ static enum err check_conditions(const struct request *req, const struct item_ro
 
 /* The item as it is, if the request is about it; *ret_json, which may be NULL, gets a
  * reference to it without what the server sets. */
-static enum err look_at_current(struct conn *conn, const struct change *change,
-	json_t **ret_json)
+static enum err look_at_current(
+	struct conn *conn, const struct change *change, json_t **ret_json)
 {
 	AUTO_STMT *rows = NULL;
 	struct item_row row;
@@ -174,19 +174,16 @@ static enum err patch(struct conn *conn, void *arg)
 	return err;
 }
 
-static enum err delete(struct conn *conn, void *arg)
-{
-	struct change *change = arg;
-	response_reset(change->res);
+static enum err delete (struct conn *conn, void *arg) {
+	struct change *change = arg; response_reset(change->res);
 	enum err err = look_at_current(conn, change, NULL);
-	if (err == ERR_OK)
-		err = items_delete(conn, change->id);
+	if (err == ERR_OK) err = items_delete(conn, change->id);
 	change->res->status = 204;
 	return err;
 }
 
-static enum err make(struct request *req, struct response *res, db_write_fn *fn,
-	const json_t *json)
+static enum err make(
+	struct request *req, struct response *res, db_write_fn *fn, const json_t *json)
 {
 	struct change change = { .req = req, .res = res, .json = json };
 	enum err err = item_id_of(req, &change.id);

@@ -155,9 +155,9 @@ static enum err stage(struct import *import, const json_t *json)
 		return err;
 	json_reader_place(&import->reader, place);
 	err = import->reader.form == JSON_FORM_ARRAY ? point_into_array(import) : ERR_OK;
-	return err == ERR_OK
-		? problem(import->res, ERR_INVALID, "%s breaks the rules of an item.", place)
-		: err;
+	return err == ERR_OK ? problem(import->res, ERR_INVALID,
+				       "%s breaks the rules of an item.", place)
+			     : err;
 }
 
 static enum err stage_all(struct import *import)

@@ -20,7 +20,8 @@ static bool merge_array(json_t *into, json_t *from)
 /* Adds part's tags, paths and components to doc. */
 static bool add_part(json_t *doc, json_t *part)
 {
-	bool added = merge_array(json_object_get(doc, "tags"), json_object_get(part, "tags"));
+	bool added = merge_array(
+		json_object_get(doc, "tags"), json_object_get(part, "tags"));
 	json_object_del(part, "tags");
 	return added && json_object_update_recursive(doc, part) == 0;
 }
@@ -35,8 +36,9 @@ char *openapi_text(void)
 		json_decref(part);
 	}
 	json_t *version = json_string(HANGUP_VERSION);
-	complete = json_object_set_new(json_object_get(doc, "info"), "version", version) == 0
-		&& complete;
+	complete = json_object_set_new(
+			   json_object_get(doc, "info"), "version", version) == 0 &&
+		complete;
 	char *text = complete ? json_dumps(doc, JSON_COMPACT) : NULL;
 	json_decref(doc);
 	return text;

@@ -18,12 +18,13 @@
 #include "service/clock.h"
 
 struct activity {
-	_Atomic(const char *) waits_for; /* a literal such as "connection"; NULL while running */
-	_Atomic int64_t db_wait_ns;      /* summed over all waits for the database */
-	_Atomic int64_t client_wait_ns;  /* for the client to send or to read */
-	_Atomic int64_t rows;            /* progress of imports, exports and reports */
+	_Atomic(const char *)
+		waits_for; /* a literal such as "connection"; NULL while running */
+	_Atomic int64_t db_wait_ns;     /* summed over all waits for the database */
+	_Atomic int64_t client_wait_ns; /* for the client to send or to read */
+	_Atomic int64_t rows;           /* progress of imports, exports and reports */
 	_Atomic int64_t bytes;
-	atomic_bool committed;           /* a change of this work is durable */
+	atomic_bool committed; /* a change of this work is durable */
 };
 
 /* Makes activity the calling thread's current one; NULL for none. It must stay

@@ -41,9 +41,9 @@ struct cancel {
 	pthread_t runner;            /* lock: who calls it; while running is set */
 	int fd;                      /* lock: eventfd, or -1 */
 
-	struct cancel *parent;       /* counted; NULL for a root; set once */
+	struct cancel *parent; /* counted; NULL for a root; set once */
 	struct cancel_hook parent_hook;
-	struct timers *timers;       /* NULL without a deadline of its own */
+	struct timers *timers; /* NULL without a deadline of its own */
 	struct timer deadline;
 };
 
@@ -222,14 +222,15 @@ instant cancel_deadline(const struct cancel *token)
 {
 	instant earliest = INSTANT_NEVER;
 	while (token) {
-		earliest = instant_min(earliest, (instant){ atomic_load(&token->deadline_ns) });
+		earliest = instant_min(
+			earliest, (instant){ atomic_load(&token->deadline_ns) });
 		token = atomic_load(&token->detached) ? NULL : token->parent;
 	}
 	return earliest;
 }
 
-bool cancel_hook(struct cancel *token, struct cancel_hook *hook, cancel_hook_fn *fn,
-	void *arg)
+bool cancel_hook(
+	struct cancel *token, struct cancel_hook *hook, cancel_hook_fn *fn, void *arg)
 {
 	*hook = (struct cancel_hook){ .fn = fn, .arg = arg };
 	pthread_mutex_lock(&token->lock);
@@ -272,8 +273,8 @@ int cancel_fd(struct cancel *token)
 enum cancel_cause cancel_sleep(struct cancel *token, instant when)
 {
 	pthread_mutex_lock(&token->lock);
-	while (cancel_cause(token) == CANCEL_NONE
-		&& clock_cond_wait(&token->changed, &token->lock, when))
+	while (cancel_cause(token) == CANCEL_NONE &&
+		clock_cond_wait(&token->changed, &token->lock, when))
 		;
 	pthread_mutex_unlock(&token->lock);
 	return cancel_cause(token);

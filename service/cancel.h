@@ -53,8 +53,8 @@ struct cancel *cancel_create(struct cancel *parent);
  * WithoutCancel() makes a new context instead: that is cancel_create(NULL). */
 bool cancel_detach(struct cancel *token);
 
-struct cancel *cancel_ref(struct cancel *token);   /* returns token */
-void cancel_unref(struct cancel *token);           /* NULL is a no-op */
+struct cancel *cancel_ref(struct cancel *token); /* returns token */
+void cancel_unref(struct cancel *token);         /* NULL is a no-op */
 
 /*
  * Asking and firing.
@@ -94,16 +94,17 @@ typedef void cancel_hook_fn(void *arg, enum cancel_cause cause);
 struct cancel_hook {
 	cancel_hook_fn *fn;
 	void *arg;
-	struct cancel_hook *next;  /* cancel::lock */
-	struct cancel_hook **link; /* cancel::lock: what points at it; NULL out of the list */
+	struct cancel_hook *next; /* cancel::lock */
+	struct cancel_hook *
+		*link; /* cancel::lock: what points at it; NULL out of the list */
 };
 
 /* Registers fn(arg, cause), to run once, in the thread that fires, when the
  * token fires; hooks run in reverse order of registration. On a fired token it
  * runs at once, in the caller. A hook must be short and must not wait for the
  * caller of cancel_unhook(). True when registered, false when it ran at once. */
-bool cancel_hook(struct cancel *token, struct cancel_hook *hook, cancel_hook_fn *fn,
-	void *arg);
+bool cancel_hook(
+	struct cancel *token, struct cancel_hook *hook, cancel_hook_fn *fn, void *arg);
 
 /* When this returns, the hook is not running and never will, except when the
  * hook itself is the caller: then it returns at once. The caller must hold a

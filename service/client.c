@@ -28,21 +28,21 @@ struct client {
 	char address[CLIENT_ADDRESS_SIZE];
 
 	pthread_mutex_t lock;
-	bool sent_fin;          /* lock */
-	bool was_reset;         /* lock */
-	bool sent_last;         /* lock: we have sent FIN as well */
-	bool nudging;           /* lock: nudge_again is set */
+	bool sent_fin;  /* lock */
+	bool was_reset; /* lock */
+	bool sent_last; /* lock: we have sent FIN as well */
+	bool nudging;   /* lock: nudge_again is set */
 	struct timer nudge_again;
-	struct cancel *token;   /* lock: of the exchange it waits for; not counted */
-	bool fin_counts;        /* lock: whether it fires token; likewise the next */
-	bool reset_counts;      /* lock */
+	struct cancel *token; /* lock: of the exchange it waits for; not counted */
+	bool fin_counts;      /* lock: whether it fires token; likewise the next */
+	bool reset_counts;    /* lock */
 };
 
 /* The token to fire, counted, or NULL; lock held. */
 static struct cancel *token_to_fire(const struct client *client)
 {
-	bool fires = (client->was_reset && client->reset_counts)
-		|| (client->sent_fin && client->fin_counts);
+	bool fires = (client->was_reset && client->reset_counts) ||
+		(client->sent_fin && client->fin_counts);
 	return client->token && fires ? cancel_ref(client->token) : NULL;
 }
 
@@ -90,7 +90,8 @@ static void note_event(void *arg, enum watch_event event)
 	client->was_reset |= event == WATCH_GONE;
 	struct cancel *token = token_to_fire(client);
 	if (client->sent_last)
-		client_cut(client); /* both are through: libmicrohttpd may have missed the FIN */
+		client_cut(
+			client); /* both are through: libmicrohttpd may have missed the FIN */
 	pthread_mutex_unlock(&client->lock);
 	fire(token);
 }
@@ -150,8 +151,8 @@ bool client_has_left(struct client *client)
 	return left;
 }
 
-void client_expect(struct client *client, struct cancel *token, bool fin_counts,
-	bool reset_counts)
+void client_expect(
+	struct client *client, struct cancel *token, bool fin_counts, bool reset_counts)
 {
 	pthread_mutex_lock(&client->lock);
 	client->token = token;

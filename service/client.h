@@ -36,8 +36,8 @@ bool client_has_left(struct client *client);
 
 /* From now on a hang-up fires token: of the kinds that count. One that came
  * before counts too, and fires it before this returns. */
-void client_expect(struct client *client, struct cancel *token, bool fin_counts,
-	bool reset_counts);
+void client_expect(
+	struct client *client, struct cancel *token, bool fin_counts, bool reset_counts);
 
 /* The exchange is over. When this returns, token is fired by this client no more,
  * although a firing may still be running its hooks. */

@@ -434,7 +434,8 @@ static bool holds(const struct config *config, const struct rule *rule, FILE *co
 	int64_t greater = number_at((const char *)config + rule->greater_offset);
 	if (smaller <= greater)
 		return true;
-	fprintf(complaints, "%s: %" PRId64 " is not at most %s, which is %" PRId64 ": %s\n",
+	fprintf(complaints,
+		"%s: %" PRId64 " is not at most %s, which is %" PRId64 ": %s\n",
 		rule->smaller, smaller, rule->greater, greater, rule->why);
 	return false;
 }

@@ -33,12 +33,12 @@ enum err {
 	ERR_OPERATOR,    /* 503 */
 
 	/* What the service lacked. */
-	ERR_BUSY,      /* 503: a limit was reached; try again later */
-	ERR_DISK_FULL, /* 507 */
-	ERR_NOMEM,     /* 503 */
-	ERR_IO,        /* 500: the disk, the network or the system failed */
-	ERR_CORRUPT,   /* 500: the database file is damaged */
-	ERR_INTERNAL,  /* 500: our own fault */
+	ERR_BUSY,       /* 503: a limit was reached; try again later */
+	ERR_DISK_FULL,  /* 507 */
+	ERR_NOMEM,      /* 503 */
+	ERR_IO,         /* 500: the disk, the network or the system failed */
+	ERR_CORRUPT,    /* 500: the database file is damaged */
+	ERR_INTERNAL,   /* 500: our own fault */
 	ERR_WOULD_WAIT, /* nobody sees it: the work must go on where it may wait */
 
 	ERR_COUNT,

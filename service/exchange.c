@@ -21,8 +21,8 @@ enum {
 #define BIT(state) (1u << (state))
 
 static const unsigned may_become[EXCHANGE_STATES] = {
-	[EXCHANGE_READING] = BIT(EXCHANGE_QUEUED) | BIT(EXCHANGE_RUNNING)
-		| BIT(EXCHANGE_SENDING) | BIT(EXCHANGE_DONE),
+	[EXCHANGE_READING] = BIT(EXCHANGE_QUEUED) | BIT(EXCHANGE_RUNNING) |
+		BIT(EXCHANGE_SENDING) | BIT(EXCHANGE_DONE),
 	[EXCHANGE_QUEUED] = BIT(EXCHANGE_RUNNING) | BIT(EXCHANGE_SENDING),
 	[EXCHANGE_RUNNING] = BIT(EXCHANGE_QUEUED) | BIT(EXCHANGE_SENDING),
 	[EXCHANGE_SENDING] = BIT(EXCHANGE_DONE),
@@ -188,7 +188,8 @@ static void hand_over(struct exchange *exchange)
 	become(exchange, EXCHANGE_SENDING);
 	if (exchange->body_arrives)
 		answer_past(exchange);
-	else if (exchange->result == ERR_OK && streams(exchange) && exchange_is_head(exchange))
+	else if (exchange->result == ERR_OK && streams(exchange) &&
+		exchange_is_head(exchange))
 		exchange->answer = answer_make_streamed(exchange, read_outgoing);
 	else if (exchange->result != ERR_CLIENT_GONE)
 		exchange->answer = answer_make(exchange);
@@ -199,8 +200,8 @@ static void hand_over(struct exchange *exchange)
 /* The first piece of a streamed answer: from here on its status is what it is. */
 static enum err begin_streaming(struct exchange *exchange)
 {
-	exchange->outgoing = stream_create(exchange->req.cancel,
-		exchange->env->stall_timeout_ms, wake, exchange);
+	exchange->outgoing = stream_create(
+		exchange->req.cancel, exchange->env->stall_timeout_ms, wake, exchange);
 	if (!exchange->outgoing)
 		return ERR_NOMEM;
 	struct MHD_Response *answer = answer_make_streamed(exchange, read_outgoing);
@@ -215,13 +216,14 @@ static enum err begin_streaming(struct exchange *exchange)
 
 static enum err flush(struct response_sink *sink, struct response *res)
 {
-	struct exchange *exchange =
-		(struct exchange *)((char *)sink - offsetof(struct exchange, sink));
+	struct exchange *exchange = (struct exchange *)((char *)sink -
+		offsetof(struct exchange, sink));
 	enum err err = ERR_OK;
 	if (!exchange_is_head(exchange) && !exchange->outgoing)
 		err = begin_streaming(exchange);
 	if (!exchange_is_head(exchange) && err == ERR_OK)
-		err = stream_write(exchange->outgoing, (struct span){ res->body, res->body_len });
+		err = stream_write(
+			exchange->outgoing, (struct span){ res->body, res->body_len });
 	atomic_fetch_add(&exchange->activity.bytes, (int64_t)res->body_len);
 	res->body_len = 0;
 	return err;
@@ -287,8 +289,8 @@ static enum err handle(struct exchange *exchange)
 
 static void run(struct job *job)
 {
-	struct exchange *exchange =
-		(struct exchange *)((char *)job - offsetof(struct exchange, job));
+	struct exchange *exchange = (struct exchange *)((char *)job -
+		offsetof(struct exchange, job));
 	pthread_mutex_lock(&exchange->lock);
 	exchange->running = instant_now();
 	become(exchange, EXCHANGE_RUNNING);
@@ -326,8 +328,8 @@ static void submit(struct exchange *exchange)
 static bool must_cut(const struct exchange *exchange, enum cancel_cause cause)
 {
 	instant fired = cancel_fired_at(exchange->req.cancel);
-	return cause == CANCEL_CLIENT_GONE || exchange->outgoing
-		|| (cause == CANCEL_OPERATOR && instant_before(exchange->answered, fired));
+	return cause == CANCEL_CLIENT_GONE || exchange->outgoing ||
+		(cause == CANCEL_OPERATOR && instant_before(exchange->answered, fired));
 }
 
 /*
@@ -383,7 +385,8 @@ struct exchange *exchange_create(const struct exchange_env *env, struct client *
 	exchange->began = instant_now();
 	exchange->queued = exchange->running = INSTANT_NEVER;
 	exchange->answered = exchange->stopped = exchange->closed = INSTANT_NEVER;
-	snprintf(exchange->address, sizeof exchange->address, "%s", client_address(client));
+	snprintf(exchange->address, sizeof exchange->address, "%s",
+		client_address(client));
 	response_init(&exchange->res);
 	exchange->sink.flush = flush;
 	exchange->res.instance = exchange->req.id;
@@ -407,8 +410,9 @@ static void settle(struct exchange *exchange, enum err err)
 static bool answers_early(const struct exchange *exchange)
 {
 	const struct expectation *expected = &exchange->expected;
-	return exchange->settled
-		&& (expected->unframed || expected->wants_continue || expected->body_len > DISCARD_MAX);
+	return exchange->settled &&
+		(expected->unframed || expected->wants_continue ||
+			expected->body_len > DISCARD_MAX);
 }
 
 static void set_limits(struct exchange *exchange)
@@ -444,9 +448,11 @@ static enum err append_body(struct exchange *exchange, struct span piece)
 {
 	size_t needed = exchange->body_len + piece.len;
 	if (needed > exchange->expected.body_max)
-		return problem(&exchange->res, ERR_TOO_LARGE, "The body must be at most %zu bytes.",
+		return problem(&exchange->res, ERR_TOO_LARGE,
+			"The body must be at most %zu bytes.",
 			exchange->expected.body_max);
-	enum err err = needed > exchange->body_size ? grow_body(exchange, needed) : ERR_OK;
+	enum err err = needed > exchange->body_size ? grow_body(exchange, needed)
+						    : ERR_OK;
 	if (err != ERR_OK)
 		return err;
 	memcpy(exchange->body + exchange->body_len, piece.data, piece.len);
@@ -502,8 +508,8 @@ static bool is_decided(struct exchange *exchange)
 
 /* Passes a piece of a streamed body on to the worker, as far as it goes; suspends
  * when that is not far enough, until the worker has made room or has its answer. */
-static enum exchange_next pass_on(struct exchange *exchange, struct span piece,
-	size_t *ret_taken)
+static enum exchange_next pass_on(
+	struct exchange *exchange, struct span piece, size_t *ret_taken)
 {
 	*ret_taken = 0;
 	for (;;) {
@@ -516,8 +522,8 @@ static enum exchange_next pass_on(struct exchange *exchange, struct span piece,
 	}
 }
 
-static enum exchange_next receive_streamed(struct exchange *exchange, struct span piece,
-	size_t *ret_taken)
+static enum exchange_next receive_streamed(
+	struct exchange *exchange, struct span piece, size_t *ret_taken)
 {
 	if (exchange->received + piece.len > exchange->expected.body_max) {
 		stream_fail(exchange->incoming, ERR_TOO_LARGE);
@@ -528,14 +534,14 @@ static enum exchange_next receive_streamed(struct exchange *exchange, struct spa
 	return next;
 }
 
-enum exchange_next exchange_receive(struct exchange *exchange, struct span piece,
-	size_t *ret_taken)
+enum exchange_next exchange_receive(
+	struct exchange *exchange, struct span piece, size_t *ret_taken)
 {
 	*ret_taken = piece.len;
 	if (exchange->incoming && !is_decided(exchange))
 		return receive_streamed(exchange, piece, ret_taken);
-	if (exchange->settled || exchange->req.route->body != BODY_BUFFERED
-		|| !is_reading(exchange))
+	if (exchange->settled || exchange->req.route->body != BODY_BUFFERED ||
+		!is_reading(exchange))
 		return discard(exchange, piece.len);
 	receive_buffered(exchange, piece);
 	return EXCHANGE_CONTINUE;
@@ -652,8 +658,8 @@ static enum exchange_next wait_or_send(struct exchange *exchange)
 
 static enum err expect_stream(struct exchange *exchange)
 {
-	exchange->incoming = stream_create(exchange->req.cancel,
-		exchange->env->stall_timeout_ms, wake, exchange);
+	exchange->incoming = stream_create(
+		exchange->req.cancel, exchange->env->stall_timeout_ms, wake, exchange);
 	exchange->req.incoming = exchange->incoming;
 	return exchange->incoming ? ERR_OK : ERR_NOMEM;
 }
@@ -680,8 +686,8 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 {
 	struct request *req = &exchange->req;
 	req->draining = inflight_is_draining(exchange->env->inflight);
-	enum err err = intake_look(&exchange->env->intake, req, &exchange->res, is_http_1_1,
-		&exchange->expected);
+	enum err err = intake_look(&exchange->env->intake, req, &exchange->res,
+		is_http_1_1, &exchange->expected);
 	pthread_mutex_lock(&exchange->lock);
 	exchange->begun = true; /* from here on others may look at req */
 	pthread_mutex_unlock(&exchange->lock);

@@ -50,13 +50,13 @@ struct metrics;
 struct exchange_env {
 	struct intake intake;
 	struct inflight *inflight;
-	struct cancel *token;   /* the parent of every request's */
+	struct cancel *token; /* the parent of every request's */
 	struct timers *timers;
 	int64_t stall_timeout_ms; /* of streams; 0: none */
 	struct pool *lanes[LANE_COUNT];
 	void *app;
 	struct metrics *metrics;
-	bool quiet;               /* its requests are logged as "debug" */
+	bool quiet; /* its requests are logged as "debug" */
 };
 
 enum exchange_state {
@@ -77,29 +77,30 @@ struct exchange {
 	struct exchange *prev;
 
 	pthread_mutex_t lock;
-	enum exchange_state state;         /* lock */
-	bool suspended;                    /* lock */
-	bool woken;                        /* lock: the next suspension is not to happen */
-	bool body_arrives;                 /* lock: between a streamed body's start and end */
-	bool cut_short;                    /* lock: answered or closed past libmicrohttpd */
-	bool begun;                        /* lock: the headers are complete. From here on
+	enum exchange_state state; /* lock */
+	bool suspended;            /* lock */
+	bool woken;                /* lock: the next suspension is not to happen */
+	bool body_arrives;         /* lock: between a streamed body's start and end */
+	bool cut_short;            /* lock: answered or closed past libmicrohttpd */
+	bool begun;                /* lock: the headers are complete. From here on
 					    * id, method, path and route stay as they are;
 					    * written by the network thread */
-	struct MHD_Connection *connection; /* lock: NULL once the network's side is gone */
-	struct client *client;             /* lock: goes with connection */
+	struct MHD_Connection
+		*connection;   /* lock: NULL once the network's side is gone */
+	struct client *client; /* lock: goes with connection */
 
 	/* The network thread's until QUEUED, the worker's until SENDING, then the
 	 * network thread's again. */
 	struct request req;
 	struct response res;
-	enum err result;     /* why it was refused, or what the handler returned */
-	bool settled;        /* res is the answer already: no handler will run */
+	enum err result; /* why it was refused, or what the handler returned */
+	bool settled;    /* res is the answer already: no handler will run */
 	struct expectation expected;
 	char *body;
 	size_t body_len;
 	size_t body_size;
-	size_t discarded;    /* bytes of a body that nobody wants */
-	size_t received;     /* bytes of a body that is streamed */
+	size_t discarded;            /* bytes of a body that nobody wants */
+	size_t received;             /* bytes of a body that is streamed */
 	struct MHD_Response *answer; /* made when it is decided */
 	struct response_sink sink;   /* ANSWER_STREAMED: res.sink */
 	struct stream *incoming;     /* BODY_STREAMED */
@@ -109,10 +110,10 @@ struct exchange {
 	struct job job;
 	struct activity activity;
 	char address[CLIENT_ADDRESS_SIZE];
-	bool sent_whole;     /* the network thread's: all of the answer left */
+	bool sent_whole; /* the network thread's: all of the answer left */
 
 	instant began;
-	instant queued;  /* INSTANT_NEVER: not yet, as with the next ones */
+	instant queued; /* INSTANT_NEVER: not yet, as with the next ones */
 	instant running;
 	instant answered; /* the answer was decided, or began */
 	instant stopped;  /* the work ended */
@@ -128,7 +129,7 @@ enum exchange_next {
 	EXCHANGE_CONTINUE, /* wait for more of the request */
 	EXCHANGE_SEND,     /* queue exchange->answer now */
 	EXCHANGE_SUSPENDED,
-	EXCHANGE_CLOSE,    /* close the connection without an answer */
+	EXCHANGE_CLOSE, /* close the connection without an answer */
 };
 
 /* The headers are complete and in req: looks at them, sets the deadline, and lets
@@ -137,8 +138,8 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1);
 
 /* Takes a piece of the body, *ret_taken bytes of it; the rest comes again after the
  * suspension. Network thread. */
-enum exchange_next exchange_receive(struct exchange *exchange, struct span piece,
-	size_t *ret_taken);
+enum exchange_next exchange_receive(
+	struct exchange *exchange, struct span piece, size_t *ret_taken);
 
 /* The request is complete, or the connection was resumed: runs, submits, waits or
  * sends. Network thread. */

@@ -6,7 +6,8 @@
 
 #include "service/exchange.h"
 
-static const char *header_or(const struct response *res, const char *name, const char *other)
+static const char *header_or(
+	const struct response *res, const char *name, const char *other)
 {
 	for (unsigned i = 0; i < res->headers_count; i++)
 		if (strcmp(res->headers[i].name, name) == 0)
@@ -25,7 +26,8 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *an
 	if (type && !header_or(res, "Content-Type", NULL))
 		MHD_add_response_header(answer, "Content-Type", type);
 	for (unsigned i = 0; i < res->headers_count; i++)
-		MHD_add_response_header(answer, res->headers[i].name, res->headers[i].value);
+		MHD_add_response_header(
+			answer, res->headers[i].name, res->headers[i].value);
 }
 
 struct MHD_Response *answer_make(struct exchange *exchange)
@@ -43,7 +45,8 @@ struct MHD_Response *answer_make(struct exchange *exchange)
 /* The answer to HEAD where GET would stream has neither a body nor a length to tell
  * of, which libmicrohttpd knows from HTTP/1.0 only: with chunked coding it would
  * send the empty chunk that ends a body (measured with 0.9.75). */
-struct MHD_Response *answer_make_streamed(struct exchange *exchange, answer_reader *reader)
+struct MHD_Response *answer_make_streamed(
+	struct exchange *exchange, answer_reader *reader)
 {
 	enum { BLOCK = 32 * 1024 };
 	struct MHD_Response *answer = MHD_create_response_from_callback(
@@ -86,4 +89,3 @@ void answer_send_past(struct exchange *exchange)
 		client_cut(exchange->client);
 	free(text);
 }
-

@@ -16,10 +16,12 @@ struct MHD_Response;
 struct MHD_Response *answer_make(struct exchange *exchange);
 
 /* MHD_ContentReaderCallback */
-typedef ssize_t answer_reader(void *exchange, uint64_t position, char *buffer, size_t size);
+typedef ssize_t answer_reader(
+	void *exchange, uint64_t position, char *buffer, size_t size);
 
 /* An answer whose body reader brings, piece by piece. NULL when out of memory. */
-struct MHD_Response *answer_make_streamed(struct exchange *exchange, answer_reader *reader);
+struct MHD_Response *answer_make_streamed(
+	struct exchange *exchange, answer_reader *reader);
 
 /* Writes the answer past libmicrohttpd, which in the middle of a request can only be
  * told to close: its request handler may queue a response when the headers are

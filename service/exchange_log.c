@@ -6,8 +6,10 @@
 #include "service/stream.h"
 
 static const char *const state_names[EXCHANGE_STATES] = {
-	[EXCHANGE_READING] = "reading", [EXCHANGE_QUEUED] = "queued",
-	[EXCHANGE_RUNNING] = "running", [EXCHANGE_SENDING] = "sending",
+	[EXCHANGE_READING] = "reading",
+	[EXCHANGE_QUEUED] = "queued",
+	[EXCHANGE_RUNNING] = "running",
+	[EXCHANGE_SENDING] = "sending",
 	[EXCHANGE_DONE] = "done",
 };
 
@@ -25,22 +27,24 @@ static enum exchange_state state_at(const struct exchange *exchange, instant whe
 		return EXCHANGE_SENDING;
 	if (!instant_before(when, exchange->running))
 		return EXCHANGE_RUNNING;
-	return instant_before(when, exchange->queued) ? EXCHANGE_READING : EXCHANGE_QUEUED;
+	return instant_before(when, exchange->queued) ? EXCHANGE_READING
+						      : EXCHANGE_QUEUED;
 }
 
 /* When nothing was done for it any more: the handler had returned, and, if it was
  * being sent, the connection was given up. */
 static instant stopped_at(const struct exchange *exchange, instant fired)
 {
-	return instant_before(exchange->stopped, fired) ? exchange->closed : exchange->stopped;
+	return instant_before(exchange->stopped, fired) ? exchange->closed
+							: exchange->stopped;
 }
 
 /* It left before there was an answer: then it has seen none, even if libmicrohttpd could
  * write one, which it can as long as nothing but a FIN has come. */
 static bool left_unanswered(const struct exchange *exchange, enum cancel_cause cause)
 {
-	return cause == CANCEL_CLIENT_GONE
-		&& instant_before(cancel_fired_at(exchange->req.cancel), exchange->answered);
+	return cause == CANCEL_CLIENT_GONE &&
+		instant_before(cancel_fired_at(exchange->req.cancel), exchange->answered);
 }
 
 /* A token that fired after all of the answer had left, or while a handler finished all
@@ -116,8 +120,8 @@ static int64_t bytes_sent(const struct exchange *exchange)
 {
 	if (exchange->outgoing)
 		return stream_bytes(exchange->outgoing);
-	bool has_body = !exchange_is_head(exchange)
-		&& (exchange->sent_whole || exchange->cut_short);
+	bool has_body = !exchange_is_head(exchange) &&
+		(exchange->sent_whole || exchange->cut_short);
 	return has_body ? (int64_t)exchange->res.body_len : 0;
 }
 
@@ -133,16 +137,17 @@ static void log_begun(const struct exchange *exchange, const struct exchange_end
 		unless_none(LOG_NAME("trace", req->trace_id), req->trace_id[0]),
 		LOG_STR("client", exchange->address), LOG_STR("method", req->method),
 		LOG_NAME("route", req->route ? req->route->path : NULL),
-		LOG_STR("path", req->path),
-		LOG_INT("status", end->status),
+		LOG_STR("path", req->path), LOG_INT("status", end->status),
 		unless_none(LOG_NAME("error", err_name(exchange->result)),
 			exchange->result != ERR_OK),
 		LOG_NAME("cause", cut ? cancel_cause_name(end->cause) : NULL),
 		LOG_NAME("cancelled_while", cut ? exchange_state_name(end->state) : NULL),
 		LOG_BETWEEN("stopped_after_ms", end->fired, end->stopped),
-		unless_none(LOG_BOOL("committed", true), atomic_load(&activity->committed)),
+		unless_none(
+			LOG_BOOL("committed", true), atomic_load(&activity->committed)),
 		LOG_INT("bytes", bytes_sent(exchange)),
-		unless_none(LOG_INT("received", (int64_t)exchange->received), exchange->received > 0),
+		unless_none(LOG_INT("received", (int64_t)exchange->received),
+			exchange->received > 0),
 		unless_none(LOG_INT("rows", rows), rows > 0),
 		LOG_BETWEEN("queued_ms", exchange->queued, handed),
 		unless_none(LOG_MS("db_wait_ms", atomic_load(&activity->db_wait_ns)),
@@ -157,7 +162,8 @@ static void log_begun(const struct exchange *exchange, const struct exchange_end
  * libmicrohttpd refused by itself: it tells only that much. */
 static void log_unbegun(const struct exchange *exchange)
 {
-	log_at(level_of(exchange), "request not begun", LOG_STR("client", exchange->address),
+	log_at(level_of(exchange), "request not begun",
+		LOG_STR("client", exchange->address),
 		LOG_BETWEEN("total_ms", exchange->began, exchange->closed));
 }
 

@@ -8,13 +8,13 @@
 #include "service/exchange.h"
 
 struct exchange_end {
-	enum cancel_cause cause;   /* what ended it before its time; CANCEL_NONE when it
+	enum cancel_cause cause; /* what ended it before its time; CANCEL_NONE when it
 				    * was answered */
-	unsigned status;           /* what was sent; 499 when the client left before */
+	unsigned status;         /* what was sent; 499 when the client left before */
 	/* With a cause; else NEVER. */
 	enum exchange_state state; /* the one that the token fired in */
 	instant fired;
-	instant stopped;           /* when nothing was done for it any more */
+	instant stopped; /* when nothing was done for it any more */
 };
 
 struct exchange_end exchange_end(const struct exchange *exchange);

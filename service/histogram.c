@@ -1,7 +1,13 @@
 #include "service/histogram.h"
 
-#define US(n, text) { (n) * INT64_C(1000), (text) }
-#define MS(n, text) { (n) * INT64_C(1000000), (text) }
+#define US(n, text)                         \
+	{                                   \
+		(n) * INT64_C(1000), (text) \
+	}
+#define MS(n, text)                            \
+	{                                      \
+		(n) * INT64_C(1000000), (text) \
+	}
 
 const struct histogram_bound histogram_bounds[HISTOGRAM_BOUNDS] = {
 	US(50, "0.00005"),
@@ -32,6 +38,5 @@ void histogram_count(struct histogram *histogram, int64_t ns)
 	while (i < HISTOGRAM_BOUNDS && ns > histogram_bounds[i].ns)
 		i++;
 	atomic_fetch_add_explicit(&histogram->counts[i], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(
-		&histogram->sum_ns, (uint64_t)ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(&histogram->sum_ns, (uint64_t)ns, memory_order_relaxed);
 }

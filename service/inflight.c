@@ -8,7 +8,8 @@
 
 enum err inflight_init(struct inflight *inflight)
 {
-	*inflight = (struct inflight){ .idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	*inflight = (struct inflight){ .idle_fd = eventfd(
+					       0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	pthread_mutex_init(&inflight->lock, NULL);
 	clock_cond_init(&inflight->fewer);
 	return inflight->idle_fd >= 0 ? ERR_OK : ERR_IO;
@@ -45,8 +46,8 @@ static void tell_if_idle(struct inflight *inflight)
 	(void)written; /* full is as readable as one */
 }
 
-void inflight_remove(struct inflight *inflight, struct exchange *exchange,
-	enum cancel_cause cause)
+void inflight_remove(
+	struct inflight *inflight, struct exchange *exchange, enum cancel_cause cause)
 {
 	pthread_mutex_lock(&inflight->lock);
 	if (exchange->next)
@@ -108,8 +109,8 @@ bool inflight_wait_empty(struct inflight *inflight, int64_t ms)
 {
 	instant until = instant_add_ms(instant_now(), ms);
 	pthread_mutex_lock(&inflight->lock);
-	while (inflight->count > 0
-		&& clock_cond_wait(&inflight->fewer, &inflight->lock, until))
+	while (inflight->count > 0 &&
+		clock_cond_wait(&inflight->fewer, &inflight->lock, until))
 		;
 	bool empty = inflight->count == 0;
 	pthread_mutex_unlock(&inflight->lock);

@@ -16,15 +16,15 @@ struct exchange;
 
 struct inflight {
 	pthread_mutex_t lock;
-	pthread_cond_t fewer;    /* a count went down */
-	struct exchange *first;  /* lock: the newest; linked by exchange::next */
-	unsigned count;          /* lock */
-	unsigned working;        /* lock */
-	uint64_t total;          /* lock */
+	pthread_cond_t fewer;   /* a count went down */
+	struct exchange *first; /* lock: the newest; linked by exchange::next */
+	unsigned count;         /* lock */
+	unsigned working;       /* lock */
+	uint64_t total;         /* lock */
 	uint64_t cancelled[CANCEL_CAUSES]; /* lock */
-	bool draining;           /* lock */
-	bool stopping;           /* lock: no work begins any more */
-	int idle_fd;             /* set once: eventfd, readable when draining and empty */
+	bool draining;                     /* lock */
+	bool stopping;                     /* lock: no work begins any more */
+	int idle_fd; /* set once: eventfd, readable when draining and empty */
 };
 
 enum err inflight_init(struct inflight *inflight); /* ERR_IO without an eventfd */
@@ -34,8 +34,8 @@ void inflight_add(struct inflight *inflight, struct exchange *exchange);
 
 /* cause is what cancelled it, or CANCEL_NONE. The caller touches neither the
  * exchange's neighbours nor, if this was the last, the server afterwards. */
-void inflight_remove(struct inflight *inflight, struct exchange *exchange,
-	enum cancel_cause cause);
+void inflight_remove(
+	struct inflight *inflight, struct exchange *exchange, enum cancel_cause cause);
 
 /* A worker gets a hand in an exchange; false once inflight_stop() was called. */
 bool inflight_work_begin(struct inflight *inflight);

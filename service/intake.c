@@ -13,8 +13,8 @@ enum { DAY_MS = 86400000, MS_PER_S = 1000 };
 
 static bool is_id_char(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')
-		|| c == '.' || c == '_' || c == '-';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		(c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
 }
 
 static bool is_request_id(struct span id)
@@ -79,12 +79,12 @@ static void take_trace(struct request *req)
 	enum { TRACE_AT = 3, PARENT_AT = 36, FLAGS_AT = 53, LEN = 55 };
 	struct span value = request_header(req, "traceparent");
 	const char *text = value.data;
-	if (value.len < LEN || strncmp(text, "ff", 2) == 0
-		|| (value.len > LEN && (text[LEN] != '-' || strncmp(text, "00", 2) == 0)))
+	if (value.len < LEN || strncmp(text, "ff", 2) == 0 ||
+		(value.len > LEN && (text[LEN] != '-' || strncmp(text, "00", 2) == 0)))
 		return;
-	if (!is_hex(text, 2) || text[2] != '-' || !is_hex(text + TRACE_AT, 32)
-		|| text[PARENT_AT - 1] != '-' || !is_hex(text + PARENT_AT, 16)
-		|| text[FLAGS_AT - 1] != '-' || !is_hex(text + FLAGS_AT, 2))
+	if (!is_hex(text, 2) || text[2] != '-' || !is_hex(text + TRACE_AT, 32) ||
+		text[PARENT_AT - 1] != '-' || !is_hex(text + PARENT_AT, 16) ||
+		text[FLAGS_AT - 1] != '-' || !is_hex(text + FLAGS_AT, 2))
 		return;
 	if (strspn(text + TRACE_AT, "0") >= 32 || strspn(text + PARENT_AT, "0") >= 16)
 		return;
@@ -94,10 +94,11 @@ static void take_trace(struct request *req)
 /* Digits with at most one point among them, as milliseconds, rounded up. */
 static bool parse_decimal_ms(struct span text, int64_t ms_per_unit, int64_t *ret_ms)
 {
-	if (text.len == 0 || text.len > 18 || strspn(text.data, "0123456789.") != text.len)
+	if (text.len == 0 || text.len > 18 ||
+		strspn(text.data, "0123456789.") != text.len)
 		return false;
-	if (text.data[0] == '.' || text.data[text.len - 1] == '.'
-		|| strchr(text.data, '.') != strrchr(text.data, '.'))
+	if (text.data[0] == '.' || text.data[text.len - 1] == '.' ||
+		strchr(text.data, '.') != strrchr(text.data, '.'))
 		return false;
 	double exact = strtod(text.data, NULL) * (double)ms_per_unit;
 	if (exact <= 0 || exact > DAY_MS)
@@ -115,7 +116,8 @@ struct timeout_header {
 };
 
 static const struct timeout_header timeout_headers[] = {
-	{ "X-Request-Timeout", MS_PER_S, true, "seconds, such as 0.25, above 0 and up to 86400" },
+	{ "X-Request-Timeout", MS_PER_S, true,
+		"seconds, such as 0.25, above 0 and up to 86400" },
 	{ "X-Envoy-Expected-Rq-Timeout-Ms", 1, false,
 		"whole milliseconds, above 0 and up to 86400000" },
 };
@@ -128,22 +130,23 @@ static enum err take_timeout(const struct request *req, struct response *res,
 	struct span value = request_header(req, header->name);
 	if (!value.data)
 		return ERR_OK;
-	bool sound = request_header_count(req, header->name) == 1
-		&& (header->fraction || !strchr(value.data, '.'))
-		&& parse_decimal_ms(value, header->ms_per_unit, &ms);
+	bool sound = request_header_count(req, header->name) == 1 &&
+		(header->fraction || !strchr(value.data, '.')) &&
+		parse_decimal_ms(value, header->ms_per_unit, &ms);
 	if (!sound)
-		return problem(res, ERR_BAD_REQUEST, "%s: \"%.32s\" is not %s.", header->name,
-			value.data, header->allowed);
+		return problem(res, ERR_BAD_REQUEST, "%s: \"%.32s\" is not %s.",
+			header->name, value.data, header->allowed);
 	if (*timeout_ms == 0 || ms < *timeout_ms)
 		*timeout_ms = ms;
 	return ERR_OK;
 }
 
-static enum err take_timeouts(const struct request *req, struct response *res,
-	int64_t *timeout_ms)
+static enum err take_timeouts(
+	const struct request *req, struct response *res, int64_t *timeout_ms)
 {
 	enum err err = ERR_OK;
-	for (size_t i = 0; err == ERR_OK && i < sizeof timeout_headers / sizeof timeout_headers[0];
+	for (size_t i = 0;
+		err == ERR_OK && i < sizeof timeout_headers / sizeof timeout_headers[0];
 		i++)
 		err = take_timeout(req, res, &timeout_headers[i], timeout_ms);
 	return err;
@@ -156,31 +159,34 @@ static enum err check_framing(const struct request *req, struct response *res)
 	unsigned lengths = request_header_count(req, "Content-Length");
 	unsigned codings = request_header_count(req, "Transfer-Encoding");
 	if (lengths > 1 || codings > 1 || lengths + codings > 1)
-		return problem(res, ERR_BAD_REQUEST, "The length of the body is given twice.");
-	if (codings == 1
-		&& strcasecmp(request_header(req, "Transfer-Encoding").data, "chunked") != 0)
-		return problem(res, ERR_BAD_REQUEST, "Transfer-Encoding can only be chunked.");
+		return problem(
+			res, ERR_BAD_REQUEST, "The length of the body is given twice.");
+	if (codings == 1 &&
+		strcasecmp(request_header(req, "Transfer-Encoding").data, "chunked") != 0)
+		return problem(
+			res, ERR_BAD_REQUEST, "Transfer-Encoding can only be chunked.");
 	return ERR_OK;
 }
 
 /* Likewise for what the request is about (RFC 9112, 3.2). */
-static enum err check_target(const struct request *req, struct response *res,
-	bool is_http_1_1)
+static enum err check_target(
+	const struct request *req, struct response *res, bool is_http_1_1)
 {
 	unsigned hosts = request_header_count(req, "Host");
 	if (hosts > 1 || (is_http_1_1 && hosts == 0))
 		return problem(res, ERR_BAD_REQUEST, "There must be one Host header.");
 	if (req->ambiguous_path)
-		return problem(res, ERR_BAD_REQUEST, "The path holds an encoded slash or NUL.");
+		return problem(
+			res, ERR_BAD_REQUEST, "The path holds an encoded slash or NUL.");
 	return ERR_OK;
 }
 
-static enum err find_route(const struct intake *intake, struct request *req,
-	struct response *res)
+static enum err find_route(
+	const struct intake *intake, struct request *req, struct response *res)
 {
 	char allow[64];
-	enum err err = route_find(intake->routes, intake->routes_count, req->method, req->path,
-		&req->match);
+	enum err err = route_find(intake->routes, intake->routes_count, req->method,
+		req->path, &req->match);
 	req->route = req->match.route;
 	if (err != ERR_METHOD)
 		return err;
@@ -211,10 +217,12 @@ static enum err check_media(const struct request *req, struct response *res)
 	const char *produces = or_json(route->produces);
 	const char *consumes = or_json(route->consumes);
 	if (!media_is_wanted(request_header(req, "Accept"), produces))
-		return problem(res, ERR_NOT_ACCEPTABLE, "This resource answers with %s.", produces);
-	if (route->body != BODY_NONE
-		&& !media_is_among(request_header(req, "Content-Type"), consumes))
-		return problem(res, ERR_MEDIA_TYPE, "The Content-Type must be %s.", consumes);
+		return problem(res, ERR_NOT_ACCEPTABLE, "This resource answers with %s.",
+			produces);
+	if (route->body != BODY_NONE &&
+		!media_is_among(request_header(req, "Content-Type"), consumes))
+		return problem(
+			res, ERR_MEDIA_TYPE, "The Content-Type must be %s.", consumes);
 	return ERR_OK;
 }
 
@@ -223,8 +231,9 @@ static size_t parse_length(struct span text)
 {
 	size_t length = 0;
 	for (size_t i = 0; i < text.len; i++)
-		if (__builtin_mul_overflow(length, (size_t)10, &length)
-			|| __builtin_add_overflow(length, (size_t)(text.data[i] - '0'), &length))
+		if (__builtin_mul_overflow(length, (size_t)10, &length) ||
+			__builtin_add_overflow(
+				length, (size_t)(text.data[i] - '0'), &length))
 			return SIZE_MAX;
 	return length;
 }
@@ -233,17 +242,19 @@ static void expect_body(const struct request *req, struct expectation *ret)
 {
 	struct span expect = request_header(req, "Expect");
 	ret->body_len = parse_length(request_header(req, "Content-Length"));
-	ret->has_body = ret->body_len > 0 || request_header(req, "Transfer-Encoding").data;
-	ret->wants_continue =
-		ret->has_body && expect.data && strcasecmp(expect.data, "100-continue") == 0;
+	ret->has_body = ret->body_len > 0 ||
+		request_header(req, "Transfer-Encoding").data;
+	ret->wants_continue = ret->has_body && expect.data &&
+		strcasecmp(expect.data, "100-continue") == 0;
 }
 
-static void set_limits(const struct intake *intake, const struct route *route,
-	struct expectation *ret)
+static void set_limits(
+	const struct intake *intake, const struct route *route, struct expectation *ret)
 {
 	bool body_streams = route->body == BODY_STREAMED;
 	bool streams = body_streams || route->answer == ANSWER_STREAMED;
-	ret->timeout_ms = streams ? intake->stream_timeout_ms : intake->request_timeout_ms;
+	ret->timeout_ms = streams ? intake->stream_timeout_ms
+				  : intake->request_timeout_ms;
 	if (route->timeout_ms != 0)
 		ret->timeout_ms = route->timeout_ms > 0 ? route->timeout_ms : 0;
 	ret->body_max = body_streams ? intake->max_import_bytes : intake->max_body_bytes;
@@ -280,7 +291,8 @@ enum err intake_look(const struct intake *intake, struct request *req,
 		return err;
 	if (asks_about_server(req)) {
 		res->status = 204;
-		return response_header(res, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+		return response_header(
+			res, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 	}
 	err = find_route(intake, req, res);
 	if (err != ERR_OK || !req->route)

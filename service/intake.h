@@ -21,11 +21,11 @@ struct intake {
 /* What is to be expected of the request. */
 struct expectation {
 	bool has_body;
-	bool unframed;          /* where the body ends, and the next request begins, is unsure */
-	bool wants_continue;    /* Expect: 100-continue: the client waits before it sends */
-	size_t body_len;        /* Content-Length; 0 when it is not said */
+	bool unframed; /* where the body ends, and the next request begins, is unsure */
+	bool wants_continue; /* Expect: 100-continue: the client waits before it sends */
+	size_t body_len;     /* Content-Length; 0 when it is not said */
 	size_t body_max;
-	int64_t timeout_ms;     /* the earlier of the route's and the client's; 0: none */
+	int64_t timeout_ms; /* the earlier of the route's and the client's; 0: none */
 };
 
 /* Fills in req's route, id and trace id. An error is the answer: res then has what

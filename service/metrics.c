@@ -22,8 +22,8 @@ struct metrics {
 
 struct metrics *metrics_create(const struct route *routes, size_t count)
 {
-	struct metrics *metrics =
-		calloc(1, sizeof *metrics + (count + 1) * sizeof metrics->by_route[0]);
+	struct metrics *metrics = calloc(
+		1, sizeof *metrics + (count + 1) * sizeof metrics->by_route[0]);
 	if (!metrics)
 		return NULL;
 	metrics->routes = routes;
@@ -84,7 +84,8 @@ void metrics_count_unbegun(struct metrics *metrics)
 static struct prometheus_label route_label(const struct metrics *metrics, size_t index)
 {
 	bool known = index < metrics->count;
-	return (struct prometheus_label){ "route", known ? metrics->routes[index].path : "" };
+	return (struct prometheus_label){ "route",
+		known ? metrics->routes[index].path : "" };
 }
 
 static struct prometheus_label method_label(const struct metrics *metrics, size_t index)

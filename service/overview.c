@@ -135,9 +135,9 @@ enum { BATCH = 16 };
 static bool is_meant(struct exchange *exchange, const char *id, instant called)
 {
 	pthread_mutex_lock(&exchange->lock);
-	bool meant = exchange->begun && exchange->state != EXCHANGE_DONE
-		&& strcmp(exchange->req.id, id) == 0
-		&& !instant_before(called, exchange->began);
+	bool meant = exchange->begun && exchange->state != EXCHANGE_DONE &&
+		strcmp(exchange->req.id, id) == 0 &&
+		!instant_before(called, exchange->began);
 	pthread_mutex_unlock(&exchange->lock);
 	return meant && cancel_cause(exchange->req.cancel) == CANCEL_NONE;
 }
@@ -155,7 +155,8 @@ static unsigned take_tokens(struct inflight *inflight, const char *id, instant c
 	return count;
 }
 
-unsigned overview_cancel(struct inflight *inflight, const char *id, enum cancel_cause cause)
+unsigned overview_cancel(
+	struct inflight *inflight, const char *id, enum cancel_cause cause)
 {
 	struct cancel *tokens[BATCH];
 	instant called = instant_now();

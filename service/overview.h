@@ -13,7 +13,7 @@ struct request_view {
 	bool begun; /* its headers have come; else the next four say nothing yet */
 	char id[REQUEST_ID_SIZE];
 	char method[24];
-	char path[256]; /* percent-decoded, and cut when longer: any bytes */
+	char path[256];            /* percent-decoded, and cut when longer: any bytes */
 	const struct route *route; /* NULL: none fits */
 	const char *state;         /* static, as in the log */
 	const char *waits_for;     /* static; NULL: it runs */
@@ -21,7 +21,7 @@ struct request_view {
 	instant began;
 	instant deadline; /* INSTANT_NEVER: none */
 	int64_t rows;
-	int64_t bytes;    /* of a streamed answer */
+	int64_t bytes; /* of a streamed answer */
 };
 
 /* What it returns other than ERR_OK ends the visit. It may do as it likes: no lock is

@@ -14,18 +14,18 @@ struct worker {
 
 struct pool {
 	pthread_mutex_t lock;
-	struct job *first;      /* lock: the queue, oldest first */
-	struct job *last;       /* lock */
-	struct worker *idle;    /* lock: the one that slept least first: its cache is warm */
-	unsigned queued;        /* lock */
-	unsigned woken;         /* lock: workers on their way to look for a job */
-	unsigned running;       /* lock: workers awake and not inside a wait */
-	unsigned waiting;       /* lock: workers inside a wait */
-	uint64_t refused;       /* lock */
-	bool stopping;          /* lock */
-	unsigned running_max;   /* set once */
-	unsigned queue_max;     /* set once */
-	unsigned started;       /* of workers; written by the creating thread only */
+	struct job *first;   /* lock: the queue, oldest first */
+	struct job *last;    /* lock */
+	struct worker *idle; /* lock: the one that slept least first: its cache is warm */
+	unsigned queued;     /* lock */
+	unsigned woken;      /* lock: workers on their way to look for a job */
+	unsigned running;    /* lock: workers awake and not inside a wait */
+	unsigned waiting;    /* lock: workers inside a wait */
+	uint64_t refused;    /* lock */
+	bool stopping;       /* lock */
+	unsigned running_max; /* set once */
+	unsigned queue_max;   /* set once */
+	unsigned started;     /* of workers; written by the creating thread only */
 	struct worker workers[];
 };
 
@@ -183,8 +183,8 @@ static enum err start_workers(struct pool *pool, const struct pool_config *confi
 enum err pool_create(const struct pool_config *config, struct pool **ret_pool)
 {
 	assert(config->threads >= 1 && config->running >= 1);
-	struct pool *pool =
-		calloc(1, sizeof *pool + config->threads * sizeof pool->workers[0]);
+	struct pool *pool = calloc(
+		1, sizeof *pool + config->threads * sizeof pool->workers[0]);
 	if (!pool)
 		return ERR_NOMEM;
 	pthread_mutex_init(&pool->lock, NULL);

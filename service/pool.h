@@ -31,7 +31,7 @@ struct job {
 	void (*run)(struct job *job);
 	struct job *next; /* pool::lock; like prev, NULL at the ends */
 	struct job *prev;
-	bool queued;      /* pool::lock */
+	bool queued; /* pool::lock */
 };
 
 /* Starts the threads. ERR_NOMEM, or ERR_IO when a thread cannot be had. */

@@ -29,15 +29,18 @@ static const struct problem_kind kinds[ERR_COUNT] = {
 		"A request with this idempotency key is being worked on.", true },
 	[ERR_CONFLICT] = { 409, "/problems/conflict", "Conflict",
 		"The change conflicts with what is stored.", false },
-	[ERR_PRECONDITION] = { 412, "/problems/precondition-failed", "Precondition failed",
+	[ERR_PRECONDITION] = { 412, "/problems/precondition-failed",
+		"Precondition failed",
 		"The resource is not at the version that the request names.", false },
 	[ERR_TOO_LARGE] = { 413, "/problems/too-large", "Body too large",
 		"The body is larger than this resource takes.", false },
-	[ERR_MEDIA_TYPE] = { 415, "/problems/unsupported-media-type", "Unsupported media type",
+	[ERR_MEDIA_TYPE] = { 415, "/problems/unsupported-media-type",
+		"Unsupported media type",
 		"The Content-Type is not one that this resource takes.", false },
 	[ERR_INVALID] = { 422, "/problems/validation", "Validation failed",
 		"The body breaks the rules of this resource.", false },
-	[ERR_KEY_REUSED] = { 422, "/problems/idempotency-key-reused", "Idempotency key reused",
+	[ERR_KEY_REUSED] = { 422, "/problems/idempotency-key-reused",
+		"Idempotency key reused",
 		"This idempotency key was used with another request.", false },
 	[ERR_TOO_MANY] = { 429, "/problems/too-many-requests", "Too many requests",
 		"Slow down.", true },
@@ -113,8 +116,8 @@ unsigned problem_status(enum err err)
 static json_t *document(const struct response *res, const struct problem_kind *kind)
 {
 	const char *detail = res->detail[0] ? res->detail : kind->detail;
-	json_t *doc = json_pack("{ss, ss, si, ss}", "type", kind->type, "title", kind->title,
-		"status", (int)kind->status, "detail", detail);
+	json_t *doc = json_pack("{ss, ss, si, ss}", "type", kind->type, "title",
+		kind->title, "status", (int)kind->status, "detail", detail);
 	if (res->instance && res->instance[0])
 		json_object_set_new(doc, "instance", json_string(res->instance));
 	if (res->fields && kind->status == 422)
@@ -128,7 +131,8 @@ static void keep_headers(struct response *res)
 	unsigned kept = 0;
 	for (unsigned i = 0; i < res->headers_count; i++) {
 		struct response_header *header = &res->headers[i];
-		if (strcmp(header->name, "Allow") == 0 || strcmp(header->name, "Vary") == 0)
+		if (strcmp(header->name, "Allow") == 0 ||
+			strcmp(header->name, "Vary") == 0)
 			res->headers[kept++] = *header;
 		else
 			free(header->value);

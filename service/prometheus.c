@@ -75,8 +75,8 @@ static void print_seconds(const struct prometheus *page, const char *suffix,
 	fprintf(page->out, " %" PRId64 ".%09" PRId64 "\n", ns / NS_PER_S, ns % NS_PER_S);
 }
 
-void prometheus_count(
-	const struct prometheus *page, const struct prometheus_label *labels, uint64_t value)
+void prometheus_count(const struct prometheus *page,
+	const struct prometheus_label *labels, uint64_t value)
 {
 	print_count(page, "", labels, value);
 }
@@ -111,7 +111,8 @@ void prometheus_histogram(const struct prometheus *page,
 	uint64_t count = 0;
 	for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
 		count += atomic_load(&histogram->counts[i]);
-		bound->value = i < HISTOGRAM_BOUNDS ? histogram_bounds[i].seconds : "+Inf";
+		bound->value = i < HISTOGRAM_BOUNDS ? histogram_bounds[i].seconds
+						    : "+Inf";
 		print_count(page, "_bucket", all, count);
 	}
 	print_seconds(page, "_sum", labels, (int64_t)atomic_load(&histogram->sum_ns));

@@ -26,8 +26,8 @@ struct prometheus {
 };
 
 /* name, type and help are literals: nothing in them needs escaping. */
-void prometheus_family(struct prometheus *page, const char *name, const char *type,
-	const char *help);
+void prometheus_family(
+	struct prometheus *page, const char *name, const char *type, const char *help);
 
 struct prometheus_label {
 	const char *name;  /* a literal */
@@ -37,10 +37,10 @@ struct prometheus_label {
 enum { PROMETHEUS_LABELS_MAX = 4 };
 
 /* Samples of the family. labels ends with a zeroed one; NULL: none. */
-void prometheus_count(const struct prometheus *page, const struct prometheus_label *labels,
-	uint64_t value);
-void prometheus_seconds(const struct prometheus *page,
-	const struct prometheus_label *labels, int64_t ns);
+void prometheus_count(const struct prometheus *page,
+	const struct prometheus_label *labels, uint64_t value);
+void prometheus_seconds(
+	const struct prometheus *page, const struct prometheus_label *labels, int64_t ns);
 
 /* All series of a histogram; at most PROMETHEUS_LABELS_MAX labels. */
 void prometheus_histogram(const struct prometheus *page,

@@ -24,8 +24,9 @@ static const struct request_field *find_field(const struct request *req,
 	for (unsigned i = 0; i < req->fields_count; i++) {
 		const struct request_field *field = &req->fields[i];
 		/* Names of header fields know no case, those of parameters do. */
-		if (field->kind != kind
-			|| (kind == REQUEST_HEADER ? strcasecmp : strcmp)(field->name.data, name))
+		if (field->kind != kind ||
+			(kind == REQUEST_HEADER ? strcasecmp : strcmp)(
+				field->name.data, name))
 			continue;
 		first = first ? first : field;
 		(*ret_found)++;
@@ -64,8 +65,8 @@ int request_accepts(const struct request *req, const char *type)
 	return media_quality(request_header(req, "Accept"), type);
 }
 
-enum err request_read(const struct request *req, char *buffer, size_t size,
-	size_t *ret_len)
+enum err request_read(
+	const struct request *req, char *buffer, size_t size, size_t *ret_len)
 {
 	return stream_read(req->incoming, buffer, size, ret_len);
 }

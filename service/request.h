@@ -25,11 +25,11 @@ struct request {
 	struct cancel *cancel; /* fires when nobody wants the answer any more */
 	void *app;             /* what the server was given */
 	const char *method;
-	const char *path;      /* percent-decoded */
+	const char *path; /* percent-decoded */
 	const struct route *route;
-	struct span body;      /* BODY_BUFFERED: all of it; empty otherwise */
+	struct span body;        /* BODY_BUFFERED: all of it; empty otherwise */
 	struct stream *incoming; /* BODY_STREAMED: see request_read(); else NULL */
-	bool draining;         /* the service was shutting down when it began */
+	bool draining;           /* the service was shutting down when it began */
 
 	char id[REQUEST_ID_SIZE];     /* X-Request-Id, the client's or made here */
 	char trace_id[TRACE_ID_SIZE]; /* of traceparent; empty without one */
@@ -40,7 +40,7 @@ struct request {
 	struct request_field *fields; /* owned */
 	unsigned fields_count;
 	unsigned fields_max;
-	char *text;                   /* owned: what fields, method and path point into */
+	char *text; /* owned: what fields, method and path point into */
 	size_t text_used;
 	size_t text_size;
 };
@@ -64,8 +64,8 @@ int request_accepts(const struct request *req, const char *type);
 /* Reads on in a body that is streamed: at least a byte; *ret_len is 0 at its end.
  * Blocks until the client sends, or the token fires. ERR_TOO_LARGE past the
  * route's limit. */
-enum err request_read(const struct request *req, char *buffer, size_t size,
-	size_t *ret_len);
+enum err request_read(
+	const struct request *req, char *buffer, size_t size, size_t *ret_len);
 
 /* json_parse() of the body, see json.h. */
 enum err request_json(const struct request *req, struct response *res, json_t **ret_json);

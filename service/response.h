@@ -34,7 +34,7 @@ struct response {
 	size_t body_len;
 	size_t body_size;
 	struct response_sink *sink; /* the server's, for a streamed answer; else NULL */
-	const char *instance; /* the request id, for problem documents; not owned */
+	const char *instance;       /* the request id, for problem documents; not owned */
 
 	/* What problem() and problem_field() were told. */
 	char detail[256];

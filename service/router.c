@@ -45,12 +45,13 @@ static bool add_param(struct route_match *match, struct span pattern, struct spa
 static bool is_tidy(const char *path)
 {
 	size_t len = strlen(path);
-	return path[0] == '/' && !strstr(path, "//") && (len == 1 || path[len - 1] != '/');
+	return path[0] == '/' && !strstr(path, "//") &&
+		(len == 1 || path[len - 1] != '/');
 }
 
 /* Whether path has route's shape; ret_match then holds its parameters. */
-static bool matches(const struct route *route, const char *path,
-	struct route_match *ret_match)
+static bool matches(
+	const struct route *route, const char *path, struct route_match *ret_match)
 {
 	struct route_match match = { .route = route };
 	const char *pattern = route->path;

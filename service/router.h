@@ -18,8 +18,8 @@ struct response;
 typedef enum err handler_fn(struct request *req, struct response *res);
 
 enum lane {
-	LANE_SHORT,  /* point reads and writes */
-	LANE_LONG,   /* reports, imports, exports */
+	LANE_SHORT, /* point reads and writes */
+	LANE_LONG,  /* reports, imports, exports */
 	LANE_COUNT,
 	LANE_INLINE, /* in the network thread: must neither block nor compute for long */
 };
@@ -46,22 +46,23 @@ enum hang_up {
 };
 
 struct route {
-	const char *method;  /* "GET" also answers HEAD */
-	const char *path;    /* "/v1/things/{id}": a name in braces takes one segment */
+	const char *method; /* "GET" also answers HEAD */
+	const char *path;   /* "/v1/things/{id}": a name in braces takes one segment */
 	handler_fn *handle;
 	enum lane lane;
-	bool quick;          /* a read so short that it is tried on the network thread
+	bool quick; /* a read so short that it is tried on the network thread
 			      * first, which saves two changes of thread. There it may
 			      * neither wait nor take more than a few dozen microseconds of
 			      * SQL; if it would, it is done over on its lane */
 	enum body body;
 	enum answer answer;
-	size_t body_max;     /* bytes; 0: MAX_BODY_BYTES, streamed MAX_IMPORT_BYTES */
-	int64_t timeout_ms;  /* 0: REQUEST_TIMEOUT_MS, streamed STREAM_TIMEOUT_MS;
+	size_t body_max;    /* bytes; 0: MAX_BODY_BYTES, streamed MAX_IMPORT_BYTES */
+	int64_t timeout_ms; /* 0: REQUEST_TIMEOUT_MS, streamed STREAM_TIMEOUT_MS;
 			      * negative: none */
 	enum hang_up hang_up;
-	bool half_close_ok;  /* a client that only finished sending has not hung up */
-	const char *consumes; /* media types of the body, "a/b, c/d"; NULL: application/json */
+	bool half_close_ok; /* a client that only finished sending has not hung up */
+	const char *
+		consumes; /* media types of the body, "a/b, c/d"; NULL: application/json */
 	const char *produces; /* media types of the answer; NULL: application/json */
 };
 

@@ -48,15 +48,15 @@ static struct client *client_of(struct MHD_Connection *connection)
 }
 
 /* A client that cannot be watched is not served: its requests would outlive it. */
-static void client_started(struct server *server, struct MHD_Connection *connection,
-	void **context)
+static void client_started(
+	struct server *server, struct MHD_Connection *connection, void **context)
 {
 	struct client *client = NULL;
 	int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
 			 ->connect_fd;
-	const struct sockaddr *address =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
-			->client_addr;
+	const struct sockaddr *address = MHD_get_connection_info(
+		connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
+						 ->client_addr;
 	enum err err = client_create(server->watcher, fd, address, &client);
 	if (err != ERR_OK)
 		log_error("cannot watch a connection", LOG_ERR(err));
@@ -88,8 +88,9 @@ static void *request_line(void *arg, const char *uri, struct MHD_Connection *con
 {
 	struct server *server = arg;
 	struct client *client = client_of(connection);
-	struct exchange *exchange =
-		client ? exchange_create(&server->env, client, connection) : NULL;
+	struct exchange *exchange = client
+		? exchange_create(&server->env, client, connection)
+		: NULL;
 	if (exchange)
 		exchange->req.ambiguous_path = is_ambiguous(uri);
 	return exchange;
@@ -115,8 +116,8 @@ static enum MHD_Result measure_field(void *arg, enum MHD_ValueKind kind, const c
 static enum MHD_Result copy_field(void *arg, enum MHD_ValueKind kind, const char *name,
 	size_t name_len, const char *value, size_t value_len)
 {
-	enum request_field_kind ours =
-		kind == MHD_HEADER_KIND ? REQUEST_HEADER : REQUEST_QUERY;
+	enum request_field_kind ours = kind == MHD_HEADER_KIND ? REQUEST_HEADER
+							       : REQUEST_QUERY;
 	request_add_field(arg, ours, (struct span){ name, name_len },
 		(struct span){ value, value ? value_len : 0 });
 	return MHD_YES;
@@ -158,8 +159,8 @@ static unsigned seconds_of(int64_t ms)
  * request up when it reads a FIN. Not with a connection that has a timeout of its own:
  * with those it goes on before it looks for anything to read (MHD_epoll). So a client
  * that may finish sending before its answer comes gets one, for the time being. */
-static void set_timeout(struct server *server, struct MHD_Connection *connection,
-	unsigned more)
+static void set_timeout(
+	struct server *server, struct MHD_Connection *connection, unsigned more)
 {
 	MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
 		seconds_of(server->config.idle_timeout_ms) + more);
@@ -173,10 +174,12 @@ static bool may_half_close(const struct exchange *exchange)
 
 /* No answer follows this one when the client has sent FIN, when nobody can tell what
  * of the bytes that follow is a request (RFC 9112, 6.3), or when the service drains. */
-static enum MHD_Result send_answer(struct exchange *exchange, struct MHD_Connection *connection)
+static enum MHD_Result send_answer(
+	struct exchange *exchange, struct MHD_Connection *connection)
 {
-	if (exchange->expected.unframed || inflight_is_draining(exchange->env->inflight)
-		|| client_has_left(exchange->client))
+	if (exchange->expected.unframed ||
+		inflight_is_draining(exchange->env->inflight) ||
+		client_has_left(exchange->client))
 		MHD_add_response_header(exchange->answer, "Connection", "close");
 	return MHD_queue_response(connection, exchange->res.status, exchange->answer);
 }
@@ -195,7 +198,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 		if (next == EXCHANGE_CONTINUE && may_half_close(exchange))
 			set_timeout(arg, connection, 1);
 	} else if (*data_len > 0) {
-		next = exchange_receive(exchange, (struct span){ data, *data_len }, &taken);
+		next = exchange_receive(
+			exchange, (struct span){ data, *data_len }, &taken);
 	} else {
 		next = exchange_proceed(exchange);
 	}
@@ -258,24 +262,28 @@ static enum err start_daemon(struct server *server)
 	struct MHD_OptionItem options[] = {
 		{ MHD_OPTION_LISTEN_SOCKET, server->listen_fd, NULL },
 		{ MHD_OPTION_CONNECTION_LIMIT, config->max_connections, NULL },
-		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, config->max_connections_per_address, NULL },
-		{ MHD_OPTION_CONNECTION_TIMEOUT, seconds_of(config->idle_timeout_ms), NULL },
-		{ MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)connection_memory(config), NULL },
+		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, config->max_connections_per_address,
+			NULL },
+		{ MHD_OPTION_CONNECTION_TIMEOUT, seconds_of(config->idle_timeout_ms),
+			NULL },
+		{ MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)connection_memory(config),
+			NULL },
 		/* A pool of one is a thread more than none. */
-		{ threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads, NULL },
+		{ threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads,
+			NULL },
 		{ MHD_OPTION_END, 0, NULL },
 	};
-	server->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-		NULL, NULL, on_request, server,
-		MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
-		MHD_OPTION_NOTIFY_CONNECTION, notify_connection, server,
-		MHD_OPTION_URI_LOG_CALLBACK, request_line, server,
-		MHD_OPTION_NOTIFY_COMPLETED, request_completed, server,
-		MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+	server->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD |
+			MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
+		0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER,
+		log_library, NULL, MHD_OPTION_NOTIFY_CONNECTION, notify_connection,
+		server, MHD_OPTION_URI_LOG_CALLBACK, request_line, server,
+		MHD_OPTION_NOTIFY_COMPLETED, request_completed, server, MHD_OPTION_ARRAY,
+		options, MHD_OPTION_END);
 	if (server->daemon)
 		return ERR_OK;
-	log_error("cannot start libmicrohttpd", LOG_STR("reason", strerrordesc_np(errno)));
+	log_error(
+		"cannot start libmicrohttpd", LOG_STR("reason", strerrordesc_np(errno)));
 	return ERR_IO;
 }
 
@@ -323,7 +331,8 @@ static enum err build(struct server *server)
 	server->env.metrics = metrics_create(
 		server->env.intake.routes, server->env.intake.routes_count);
 	server->env.timers = watcher_timers(server->watcher);
-	return server->env.token && server->env.metrics ? start_daemon(server) : ERR_NOMEM;
+	return server->env.token && server->env.metrics ? start_daemon(server)
+							: ERR_NOMEM;
 }
 
 enum err server_create(const struct server_setup *setup, struct server **ret_server)
@@ -424,9 +433,9 @@ void server_stats(struct server *server, struct server_stats *ret_stats)
 {
 	struct inflight *inflight = &server->inflight;
 	struct server_stats stats = { 0 };
-	stats.connections =
-		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
-			->num_connections;
+	stats.connections = MHD_get_daemon_info(
+		server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
+				    ->num_connections;
 	for (int i = 0; i < LANE_COUNT; i++)
 		pool_stats(server->env.lanes[i], &stats.lanes[i]);
 	pthread_mutex_lock(&inflight->lock);

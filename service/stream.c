@@ -22,8 +22,8 @@ struct stream {
 	char ring[STREAM_CAPACITY];
 };
 
-struct stream *stream_create(struct cancel *token, int64_t stall_ms,
-	void (*wake)(void *arg), void *arg)
+struct stream *stream_create(
+	struct cancel *token, int64_t stall_ms, void (*wake)(void *arg), void *arg)
 {
 	struct stream *stream = malloc(sizeof *stream);
 	if (!stream)
@@ -120,7 +120,8 @@ static void patience_begin(struct patience *patience, struct stream *stream)
 	patience->until = stream->stall_ms > 0
 		? instant_add_ms(patience->begun, stream->stall_ms)
 		: INSTANT_NEVER;
-	cancel_wait_begin(&patience->waiter, stream->token, &stream->lock, &stream->changed);
+	cancel_wait_begin(
+		&patience->waiter, stream->token, &stream->lock, &stream->changed);
 }
 
 static void patience_end(struct patience *patience)
@@ -143,7 +144,8 @@ static enum err write_patiently(struct stream *stream, struct span data)
 		err = stopped_by(stream);
 		if (err != ERR_OK || data.len == 0)
 			break;
-		if (stream->used == STREAM_CAPACITY) /* still, after the lock was given up */
+		if (stream->used ==
+			STREAM_CAPACITY) /* still, after the lock was given up */
 			wait_for_network(stream, patience.until);
 	}
 	pthread_mutex_unlock(&stream->lock);
@@ -178,8 +180,8 @@ static void read_now(struct stream *stream, char *buffer, size_t size, size_t *r
 		wake_network(stream);
 }
 
-static enum err read_patiently(struct stream *stream, char *buffer, size_t size,
-	size_t *ret_len)
+static enum err read_patiently(
+	struct stream *stream, char *buffer, size_t size, size_t *ret_len)
 {
 	struct patience patience;
 	enum err err;
@@ -202,7 +204,8 @@ enum err stream_read(struct stream *stream, char *buffer, size_t size, size_t *r
 	if (ready)
 		read_now(stream, buffer, size, ret_len);
 	pthread_mutex_unlock(&stream->lock);
-	return err != ERR_OK || ready ? err : read_patiently(stream, buffer, size, ret_len);
+	return err != ERR_OK || ready ? err
+				      : read_patiently(stream, buffer, size, ret_len);
 }
 
 size_t stream_offer(struct stream *stream, struct span data)

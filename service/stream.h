@@ -25,8 +25,8 @@ enum { STREAM_CAPACITY = 64 * 1024 };
 
 /* wake(arg) is called in the worker's thread. The token is counted. NULL when out
  * of memory. */
-struct stream *stream_create(struct cancel *token, int64_t stall_ms,
-	void (*wake)(void *arg), void *arg);
+struct stream *stream_create(
+	struct cancel *token, int64_t stall_ms, void (*wake)(void *arg), void *arg);
 void stream_destroy(struct stream *stream); /* neither side uses it; NULL is a no-op */
 
 /*

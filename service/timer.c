@@ -8,9 +8,10 @@ struct timers {
 	pthread_mutex_t lock;
 	pthread_cond_t returned; /* running became NULL */
 	struct timer *root;      /* lock: the earliest; NULL when empty */
-	struct timer *running;   /* lock: whose function is being called; compared, never read */
-	pthread_t runner;        /* lock: by whom; while running is set */
-	instant armed;           /* lock: when the driving thread will come by itself */
+	struct timer
+		*running; /* lock: whose function is being called; compared, never read */
+	pthread_t runner; /* lock: by whom; while running is set */
+	instant armed;    /* lock: when the driving thread will come by itself */
 	void (*wake)(void *arg); /* set once, with its argument */
 	void *arg;
 };
@@ -111,8 +112,8 @@ void timers_destroy(struct timers *timers)
 	free(timers);
 }
 
-void timer_add(struct timers *timers, struct timer *timer, instant when, timer_fn *fn,
-	void *arg)
+void timer_add(
+	struct timers *timers, struct timer *timer, instant when, timer_fn *fn, void *arg)
 {
 	pthread_mutex_lock(&timers->lock);
 	assert(!timer->queued);
@@ -138,7 +139,8 @@ bool timer_remove(struct timers *timers, struct timer *timer)
 			heap_remove(timers, timer);
 			removed = true;
 		}
-		if (timers->running != timer || pthread_equal(timers->runner, pthread_self()))
+		if (timers->running != timer ||
+			pthread_equal(timers->runner, pthread_self()))
 			break;
 		/* Looked at again afterwards: the function may add its timer anew. */
 		pthread_cond_wait(&timers->returned, &timers->lock);

@@ -22,13 +22,13 @@ typedef void timer_fn(void *arg);
  * keeps it until timer_remove() has returned or the function has begun; the
  * function may free it when no other thread can be removing it. */
 struct timer {
-	instant when;         /* set while it is in a set */
-	timer_fn *fn;         /* runs in the driving thread, once; must not block */
+	instant when; /* set while it is in a set */
+	timer_fn *fn; /* runs in the driving thread, once; must not block */
 	void *arg;
-	bool queued;          /* timers::lock */
-	struct timer *child;  /* timers::lock: the heap's links */
-	struct timer *next;   /* next sibling */
-	struct timer *prev;   /* previous sibling, or the parent of a first child */
+	bool queued;         /* timers::lock */
+	struct timer *child; /* timers::lock: the heap's links */
+	struct timer *next;  /* next sibling */
+	struct timer *prev;  /* previous sibling, or the parent of a first child */
 };
 
 /* wake(arg) is called, by the thread that adds and without a lock, when the

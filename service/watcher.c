@@ -36,8 +36,8 @@ struct slot {
 };
 
 struct watcher {
-	int epoll_fd;         /* set once */
-	int wake_fd;          /* set once: eventfd, for earlier timers and the end */
+	int epoll_fd; /* set once */
+	int wake_fd;  /* set once: eventfd, for earlier timers and the end */
 	struct timers *timers;
 	pthread_t thread;
 	bool started;
@@ -121,7 +121,8 @@ static void *watch_all(void *arg)
 	struct epoll_event events[EVENTS_AT_ONCE];
 	while (!atomic_load(&watcher->stopping)) {
 		int timeout_ms = ms_until(timers_next(watcher->timers));
-		int count = epoll_wait(watcher->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
+		int count = epoll_wait(
+			watcher->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
 		for (int i = 0; i < count; i++)
 			handle(watcher, &events[i]);
 		timers_run(watcher->timers, instant_now());
@@ -231,8 +232,8 @@ static enum err grow(struct watcher *watcher)
 	return ERR_OK;
 }
 
-static enum err take_slot(struct watcher *watcher, int fd, watch_fn *fn, void *arg,
-	watch *ret_watch)
+static enum err take_slot(
+	struct watcher *watcher, int fd, watch_fn *fn, void *arg, watch *ret_watch)
 {
 	enum err err = watcher->first_free == none ? grow(watcher) : ERR_OK;
 	if (err != ERR_OK)
@@ -258,8 +259,8 @@ static void give_back(struct watcher *watcher, uint32_t index)
 	put_free(watcher, index);
 }
 
-enum err watcher_add(struct watcher *watcher, int fd, watch_fn *fn, void *arg,
-	watch *ret_watch)
+enum err watcher_add(
+	struct watcher *watcher, int fd, watch_fn *fn, void *arg, watch *ret_watch)
 {
 	watch watched;
 	pthread_mutex_lock(&watcher->lock);

@@ -43,8 +43,8 @@ struct timers *watcher_timers(struct watcher *watcher);
 /* Starts to watch fd, which must not be watched already. What happened before the
  * call is reported as well; fn may run before ret_watch is written. ERR_NOMEM or
  * ERR_IO: then fn never runs. Any thread; does not block. */
-enum err watcher_add(struct watcher *watcher, int fd, watch_fn *fn, void *arg,
-	watch *ret_watch);
+enum err watcher_add(
+	struct watcher *watcher, int fd, watch_fn *fn, void *arg, watch *ret_watch);
 
 /* Stops watching; call it before fd is closed. When this returns, fn is not
  * running for this watch and never will, whatever events are still on their way.

@@ -65,8 +65,8 @@ static void read_all(struct json_reader *reader, struct outcome *outcome)
 	response_finish(&res);
 }
 
-static void read_body(enum json_form form, struct span body, size_t piece,
-	struct outcome *ret)
+static void read_body(
+	enum json_form form, struct span body, size_t piece, struct outcome *ret)
 {
 	struct json_reader reader;
 	struct source source = { body, piece, 0 };
@@ -79,8 +79,8 @@ static void read_body(enum json_form form, struct span body, size_t piece,
 
 static bool same(const struct outcome *a, const struct outcome *b)
 {
-	return a->err == b->err && a->valid == b->valid && json_equal(a->values, b->values)
-		&& strcmp(a->detail, b->detail) == 0;
+	return a->err == b->err && a->valid == b->valid &&
+		json_equal(a->values, b->values) && strcmp(a->detail, b->detail) == 0;
 }
 
 /* An array that the reader takes, jansson takes, with the same elements, and no other. */
@@ -92,7 +92,8 @@ static void compare_with_whole(struct span body, const struct outcome *outcome)
 	json_t *whole = json_has_nul(body)
 		? NULL
 		: json_loadb(body.data, body.len, JSON_LIMITS, &error);
-	bool limited = outcome->err == ERR_TOO_LARGE || strstr(outcome->detail, "nests deeper");
+	bool limited = outcome->err == ERR_TOO_LARGE ||
+		strstr(outcome->detail, "nests deeper");
 	if (!json_is_array(whole) && outcome->err == ERR_OK)
 		abort();
 	if (json_is_array(whole) && outcome->err != ERR_OK && !limited)

@@ -78,7 +78,8 @@ static size_t count_listed(const struct admin *admin)
 
 /* The entry whose member has this text, or is null; the caller gets a reference. NULL
  * when there is none. */
-static json_t *find_listed(const struct admin *admin, const char *member, const char *text)
+static json_t *find_listed(
+	const struct admin *admin, const char *member, const char *text)
 {
 	json_t *list = get_list(admin);
 	json_t *found = NULL;
@@ -94,7 +95,8 @@ static json_t *find_listed(const struct admin *admin, const char *member, const 
 	return found;
 }
 
-static unsigned cancel(const struct admin *admin, const char *id, struct http_response *ret)
+static unsigned cancel(
+	const struct admin *admin, const char *id, struct http_response *ret)
 {
 	char path[512];
 	snprintf(path, sizeof path, "/requests/%s", id);
@@ -222,9 +224,9 @@ static void assert_described(const struct admin *admin, const struct stage_test 
 	assert_true(is_text(entry, "lane", begun ? lane : NULL));
 	assert_true(is_text(entry, "path", seen_in(stage)->route));
 	assert_true(is_text(entry, "method",
-		!begun				       ? NULL :
-			strncmp(stage->request, "POST", 4) ? "GET" :
-							     "POST"));
+		!begun                                       ? NULL
+			: strncmp(stage->request, "POST", 4) ? "GET"
+							     : "POST"));
 	assert_true(is_whole(entry, "age_ms"));
 	assert_true(is_whole(entry, "rows"));
 	assert_true(is_whole(entry, "bytes"));
@@ -458,8 +460,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct http_call *start(
-	struct fixture *fixture, const char *path, const char *id)
+static struct http_call *start(struct fixture *fixture, const char *path, const char *id)
 {
 	char header[160];
 	const char *const headers[] = { header, NULL };
@@ -608,8 +609,8 @@ static void all_that_share_an_id_are_cancelled(void **state)
 	for (int i = 0; i < CROWD; i++)
 		calls[i] = start(fixture, "/long/endless", "shared");
 	WAIT_UNTIL(count_listed(&fixture->admin) == CROWD + 1);
-	WAIT_UNTIL(test_server_stats(&fixture->server).lanes[LANE_LONG].queued ==
-		CROWD - 1);
+	WAIT_UNTIL(
+		test_server_stats(&fixture->server).lanes[LANE_LONG].queued == CROWD - 1);
 	assert_cancels(&fixture->admin, "shared", CROWD);
 	for (int i = 0; i < CROWD; i++)
 		assert_cancelled(calls[i]);
@@ -629,7 +630,8 @@ static void any_path_is_shown_as_json(void **state)
 	raw_connect(&client, fixture->server.port);
 	raw_sendf(&client,
 		"POST /a%%ff%%22%%01b/%s HTTP/1.1\r\nHost: x\r\nX-Request-Id: odd\r\n"
-		"Content-Length: 9\r\n\r\n", long_path);
+		"Content-Length: 9\r\n\r\n",
+		long_path);
 	WAIT_UNTIL(is_in_state(fixture, "odd", "reading"));
 	json_t *entry = find_listed(&fixture->admin, "id", "odd");
 	const char *path = json_string_value(json_object_get(entry, "path"));
@@ -649,8 +651,8 @@ static void it_has_routes_of_its_own(void **state)
 	assert_int_equal(http_get_status(port, "/short/quick"), 404);
 	assert_int_equal(http_get_status(fixture->server.port, "/requests"), 404);
 	assert_int_equal(http_get_status(fixture->server.port, "/metrics"), 404);
-	http_perform(port, &(struct http_request){ .method = "POST", .path = "/requests" },
-		&res);
+	http_perform(port,
+		&(struct http_request){ .method = "POST", .path = "/requests" }, &res);
 	http_assert_problem(&res, 405, "/problems/method-not-allowed");
 	http_response_finish(&res);
 	http_get(port, "/requests/some", &res);
@@ -735,13 +737,17 @@ static void the_page_says_how_the_rest_is(void **state)
 static void the_page_is_what_prometheus_asks_for(void **state)
 {
 	struct fixture *fixture = *state;
-	const char *const prometheus[] = { "Accept: application/openmetrics-text;version="
+	const char *const prometheus[] = {
+		"Accept: application/openmetrics-text;version="
 		"1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;"
-		"version=0.0.4;q=0.3,*/*;q=0.2", NULL };
+		"version=0.0.4;q=0.3,*/*;q=0.2",
+		NULL
+	};
 	const char *const json[] = { "Accept: application/json", NULL };
 	struct http_response res;
 	http_perform(fixture->admin.port,
-		&(struct http_request){ .path = "/metrics", .headers = prometheus }, &res);
+		&(struct http_request){ .path = "/metrics", .headers = prometheus },
+		&res);
 	assert_int_equal(res.status, 200);
 	http_response_finish(&res);
 	http_perform(fixture->admin.port,
@@ -955,10 +961,10 @@ static void a_port_that_is_taken_is_an_error(void **state)
  * All of them.
  */
 
-#define TEST(name)  cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)     cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define AS_CROWD(name) cmocka_unit_test_setup_teardown(name, set_up_for_crowd, tear_down)
-#define STORM(name) cmocka_unit_test_setup_teardown(name, set_up_for_storm, tear_down)
-#define APP(name)   cmocka_unit_test_setup_teardown(name, make_settings, remove_all)
+#define STORM(name)    cmocka_unit_test_setup_teardown(name, set_up_for_storm, tear_down)
+#define APP(name)      cmocka_unit_test_setup_teardown(name, make_settings, remove_all)
 
 static int run_stages(void)
 {

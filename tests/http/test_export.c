@@ -104,7 +104,8 @@ static void assert_lines_equal(const char *body, json_t *items)
 	{
 		const char *end = strchr(body, '\n');
 		assert_non_null(end);
-		json_t *line = json_loadb(body, (size_t)(end - body), JSON_REJECT_DUPLICATES, NULL);
+		json_t *line = json_loadb(
+			body, (size_t)(end - body), JSON_REJECT_DUPLICATES, NULL);
 		assert_true(json_equal(line, item));
 		json_decref(line);
 		body = end + 1;
@@ -167,13 +168,14 @@ static void the_client_says_which_form_it_wants(void **state)
 		assert_string_equal(http_header(&res, "Content-Type"), rows[i].type);
 		http_response_finish(&res);
 	}
-	items_server_perform(test, "GET", EXPORT, HEADERS("Accept: text/csv"), NULL, &res);
+	items_server_perform(
+		test, "GET", EXPORT, HEADERS("Accept: text/csv"), NULL, &res);
 	http_assert_problem(&res, 406, "/problems/not-acceptable");
 	http_response_finish(&res);
 }
 
-static void assert_export(struct items_server *test, const char *query, const char *accept,
-	const char *body)
+static void assert_export(struct items_server *test, const char *query,
+	const char *accept, const char *body)
 {
 	struct http_response res;
 	export(test, query, accept, &res);
@@ -227,7 +229,8 @@ static void a_bad_category_is_refused(void **state)
 		items_server_perform(test, "GET", path, NULL, NULL, &res);
 		http_assert_problem(&res, 400, "/problems/bad-request");
 		http_response_finish(&res);
-		assert_int_equal(items_server_status(test, "HEAD", path, NULL, NULL), 400);
+		assert_int_equal(
+			items_server_status(test, "HEAD", path, NULL, NULL), 400);
 	}
 }
 
@@ -239,7 +242,8 @@ static void head_answers_without_running_the_query(void **state)
 	struct raw raw;
 	seed(test, 1000);
 	raw_connect(&raw, test->server.port);
-	raw_send(&raw, "HEAD " EXPORT " HTTP/1.1\r\nHost: x\r\nX-Request-Id: head\r\n\r\n");
+	raw_send(&raw,
+		"HEAD " EXPORT " HTTP/1.1\r\nHost: x\r\nX-Request-Id: head\r\n\r\n");
 	raw_read_without_body(&raw, &res);
 	assert_int_equal(res.status, 200);
 	assert_string_equal(http_header(&res, "Content-Type"), "application/x-ndjson");
@@ -259,7 +263,8 @@ static char *importable(const char *lines)
 	char *body = malloc(strlen(lines) + 1);
 	char *out = body;
 	for (const char *end; (end = strchr(lines, '\n')); lines = end + 1) {
-		json_t *item = item_to_json((struct span){ lines, (size_t)(end - lines) });
+		json_t *item = item_to_json(
+			(struct span){ lines, (size_t)(end - lines) });
 		out += json_dumpb(item, out, (size_t)(end - lines), JSON_COMPACT);
 		*out++ = '\n';
 		json_decref(item);
@@ -277,7 +282,8 @@ static void what_was_exported_can_be_imported_again(void **state)
 	struct http_response second;
 	struct http_response imported;
 	add_weird_items(test);
-	test_server_sql(&test->server, "DELETE FROM items WHERE name GLOB char(9) || '*'");
+	test_server_sql(
+		&test->server, "DELETE FROM items WHERE name GLOB char(9) || '*'");
 	seed(test, ROUND_TRIP);
 	export(test, "", LINES, &first);
 	export(test, "", LINES, &second);
@@ -291,10 +297,14 @@ static void what_was_exported_can_be_imported_again(void **state)
 		HEADERS("Content-Type: application/x-ndjson"), body, &imported);
 	assert_int_equal(imported.status, 200);
 	assert_int_equal(items_server_rows(test), ROUND_TRIP + WEIRD - 1);
-	assert_int_equal(items_server_int(test, "SELECT count(*) FROM (SELECT " FIELDS
-		" FROM was EXCEPT SELECT " FIELDS " FROM items)"), 0);
-	assert_int_equal(items_server_int(test, "SELECT count(*) FROM (SELECT " FIELDS
-		" FROM items EXCEPT SELECT " FIELDS " FROM was)"), 0);
+	assert_int_equal(items_server_int(test,
+				 "SELECT count(*) FROM (SELECT " FIELDS
+				 " FROM was EXCEPT SELECT " FIELDS " FROM items)"),
+		0);
+	assert_int_equal(items_server_int(test,
+				 "SELECT count(*) FROM (SELECT " FIELDS
+				 " FROM items EXCEPT SELECT " FIELDS " FROM was)"),
+		0);
 	free(body);
 	http_response_finish(&imported);
 	http_response_finish(&first);
@@ -329,7 +339,8 @@ static void assert_cancelled(struct items_server *test, const char *cause)
 
 static void write_one(struct items_server *test)
 {
-	assert_int_equal(items_server_status(test, "POST", "/v1/items", HEADERS(JSON_BODY), NUT),
+	assert_int_equal(
+		items_server_status(test, "POST", "/v1/items", HEADERS(JSON_BODY), NUT),
 		201);
 }
 
@@ -441,7 +452,8 @@ static void the_log_line_tells_how_much_it_was(void **state)
 	struct items_server *test = *state;
 	struct http_response res;
 	seed(test, MANY);
-	items_server_perform(test, "GET", EXPORT, HEADERS("X-Request-Id: whole"), NULL, &res);
+	items_server_perform(
+		test, "GET", EXPORT, HEADERS("X-Request-Id: whole"), NULL, &res);
 	json_t *line = test_server_log_line(&test->server, "whole");
 	assert_int_equal(log_int(line, "rows"), MANY);
 	assert_int_equal(log_int(line, "bytes"), res.body_len);

@@ -60,7 +60,8 @@ static enum err import(struct request *req, struct response *res)
 }
 
 static const struct route test_routes[] = {
-	{ "POST", "/v1/items", items_handle_post, .lane = LANE_SHORT, .body = BODY_BUFFERED },
+	{ "POST", "/v1/items", items_handle_post, .lane = LANE_SHORT,
+		.body = BODY_BUFFERED },
 	{ "POST", "/v1/items/import", import, .lane = LANE_LONG, .body = BODY_STREAMED,
 		.consumes = "application/x-ndjson, application/json" },
 	{ "GET", "/v1/items/{id}", items_handle_get, .lane = LANE_SHORT },
@@ -161,13 +162,17 @@ static void every_good_body_is_imported(void **state)
 		rows += good[i].imported;
 		assert_int_equal(items_server_rows(test), rows);
 	}
-	assert_int_equal(items_server_int(test,
-		"SELECT count(*) FROM items WHERE name = 'bolt' AND category = 'm8'"
-		" AND quantity = 3 AND price_cents = 12 AND version = 1"
-		" AND created_at = updated_at"), 6);
-	assert_int_equal(items_server_int(test,
-		"SELECT count(*) FROM items WHERE name = 'nut' AND quantity = 0"
-		" AND price_cents = 0"), 4);
+	assert_int_equal(
+		items_server_int(test,
+			"SELECT count(*) FROM items WHERE name = 'bolt' AND category = 'm8'"
+			" AND quantity = 3 AND price_cents = 12 AND version = 1"
+			" AND created_at = updated_at"),
+		6);
+	assert_int_equal(
+		items_server_int(test,
+			"SELECT count(*) FROM items WHERE name = 'nut' AND quantity = 0"
+			" AND price_cents = 0"),
+		4);
 }
 
 static const struct {
@@ -225,10 +230,10 @@ static void assert_pointers(struct items_server *test, const char *type, const c
 	json_t *problem = http_problem(&res, 422, "/problems/validation");
 	json_t *errors = json_object_get(problem, "errors");
 	assert_int_equal(json_array_size(errors), 2);
-	assert_string_equal(first, json_string_value(json_object_get(
-		json_array_get(errors, 0), "pointer")));
-	assert_string_equal(second, json_string_value(json_object_get(
-		json_array_get(errors, 1), "pointer")));
+	assert_string_equal(first,
+		json_string_value(json_object_get(json_array_get(errors, 0), "pointer")));
+	assert_string_equal(second,
+		json_string_value(json_object_get(json_array_get(errors, 1), "pointer")));
 	json_decref(problem);
 	http_response_finish(&res);
 }
@@ -237,7 +242,8 @@ static void assert_pointers(struct items_server *test, const char *type, const c
 static void every_broken_rule_of_an_item_is_told_with_a_pointer(void **state)
 {
 	assert_pointers(*state, LINES, BOLT "\n" BAD "\n", "/name", "/quantity");
-	assert_pointers(*state, JSON_BODY, "[" BOLT "," BAD "]", "/1/name", "/1/quantity");
+	assert_pointers(
+		*state, JSON_BODY, "[" BOLT "," BAD "]", "/1/name", "/1/quantity");
 }
 
 static void a_line_over_the_limit_is_refused(void **state)
@@ -276,7 +282,8 @@ static void a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(void *
 	struct items_server *test = *state;
 	struct raw raw;
 	raw_connect(&raw, test->server.port);
-	raw_sendf(&raw, HEAD LINES "\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n",
+	raw_sendf(&raw,
+		HEAD LINES "\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n",
 		IMPORT_MAX_BYTES + 1);
 	assert_refused_and_closed(&raw, 413, "/problems/too-large");
 }
@@ -287,7 +294,8 @@ static void a_client_that_waits_for_100_gets_it(void **state)
 	struct raw raw;
 	struct http_response res;
 	raw_connect(&raw, test->server.port);
-	raw_sendf(&raw, HEAD LINES "\r\nExpect: 100-continue\r\nContent-Length: %zu\r\n\r\n",
+	raw_sendf(&raw,
+		HEAD LINES "\r\nExpect: 100-continue\r\nContent-Length: %zu\r\n\r\n",
 		strlen(NUT));
 	assert_true(raw_expect(&raw, "100 Continue\r\n\r\n"));
 	raw_send(&raw, NUT);
@@ -324,7 +332,8 @@ static void a_bad_line_is_answered_while_the_body_arrives(void **state)
 	struct items_server *test = *state;
 	struct raw raw;
 	raw_connect(&raw, test->server.port);
-	raw_send(&raw, HEAD LINES "\r\nContent-Length: 1000000\r\n\r\n" BOLT "\n" BAD "\n");
+	raw_send(&raw,
+		HEAD LINES "\r\nContent-Length: 1000000\r\n\r\n" BOLT "\n" BAD "\n");
 	assert_refused_and_closed(&raw, 422, "/problems/validation");
 	assert_int_equal(items_server_rows(test), 0);
 }
@@ -391,8 +400,9 @@ static void assert_left(struct items_server *test, const char *cause, int64_t ke
 	json_decref(line);
 	test_server_wait_at_rest(&test->server);
 	assert_int_equal(items_server_rows(test), kept);
-	assert_int_equal(items_server_status(test, "POST", "/v1/items",
-		HEADERS(JSON_BODY), NUT), 201);
+	assert_int_equal(
+		items_server_status(test, "POST", "/v1/items", HEADERS(JSON_BODY), NUT),
+		201);
 }
 
 static void assert_status_499(struct items_server *test)
@@ -443,7 +453,8 @@ static void nothing_is_kept_when_the_client_leaves_in_the_middle_of_many(void **
 static void send_all(struct items_server *test, struct raw *raw, const char *lines)
 {
 	raw_connect(raw, test->server.port);
-	raw_sendf(raw, HEAD LINES "\r\n" KEY "\r\nContent-Length: %zu\r\n\r\n", strlen(lines));
+	raw_sendf(raw, HEAD LINES "\r\n" KEY "\r\nContent-Length: %zu\r\n\r\n",
+		strlen(lines));
 	raw_send(raw, lines);
 }
 

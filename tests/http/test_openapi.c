@@ -28,14 +28,16 @@ struct fixture {
 	json_t *doc;
 };
 
-#define ITEM \
+#define ITEM                                                                       \
 	"{\"name\":\"Steel bolt M8\",\"category\":\"Steel bolts\",\"quantity\":7," \
 	"\"price_cents\":1250}"
 
 static void post_item(unsigned port)
 {
 	const char *const headers[] = { "Content-Type: application/json", NULL };
-	const struct http_request req = { .path = "/v1/items", .headers = headers, .body = ITEM };
+	const struct http_request req = {
+		.path = "/v1/items", .headers = headers, .body = ITEM
+	};
 	struct http_response res = { 0 };
 	http_perform(port, &req, &res);
 	assert_int_equal(res.status, 201);
@@ -64,7 +66,8 @@ static int set_up(void **state)
 	config.port = 0;
 	snprintf(config.database_url, sizeof config.database_url, "sqlite:%s/test.db",
 		fixture->dir);
-	assert_int_equal(app_create(&config, routes, routes_count, &fixture->app), ERR_OK);
+	assert_int_equal(
+		app_create(&config, routes, routes_count, &fixture->app), ERR_OK);
 	fixture->port = server_port(fixture->app->server);
 	post_item(fixture->port);
 	post_item(fixture->port);
@@ -102,7 +105,8 @@ static void every_route_is_in_the_document(void **state)
 		lower(routes[i].method, method, sizeof method);
 		json_t *path = json_object_get(paths, routes[i].path);
 		if (!json_object_get(path, method))
-			fail_msg("%s %s is not documented", routes[i].method, routes[i].path);
+			fail_msg("%s %s is not documented", routes[i].method,
+				routes[i].path);
 	}
 }
 
@@ -123,7 +127,8 @@ static void every_operation_of_the_document_has_a_route(void **state)
 			for (size_t i = 0; method[i] && i < 15; i++)
 				upper[i] = (char)toupper((unsigned char)method[i]);
 			assert_int_equal(
-				route_find(routes, routes_count, upper, path, &match), ERR_OK);
+				route_find(routes, routes_count, upper, path, &match),
+				ERR_OK);
 			assert_string_equal(match.route->path, path);
 			assert_string_equal(match.route->method, upper);
 			assert_non_null(json_object_get(operation, "operationId"));
@@ -155,8 +160,7 @@ static unsigned check_references(json_t *doc, json_t *json)
 	size_t index;
 	json_t *child;
 	unsigned count = 0;
-	json_array_foreach(json, index, child)
-		count += check_references(doc, child);
+	json_array_foreach(json, index, child) count += check_references(doc, child);
 	json_object_foreach(json, key, child)
 	{
 		count += check_references(doc, child);
@@ -195,13 +199,12 @@ static bool is_like(json_t *example, json_t *answer)
 	const char *key;
 	size_t index;
 	json_t *child;
-	if (json_typeof(example) != json_typeof(answer)
-		|| json_object_size(example) != json_object_size(answer)
-		|| json_array_size(example) != json_array_size(answer))
+	if (json_typeof(example) != json_typeof(answer) ||
+		json_object_size(example) != json_object_size(answer) ||
+		json_array_size(example) != json_array_size(answer))
 		return false;
-	json_array_foreach(example, index, child)
-		if (!is_like(child, json_array_get(answer, index)))
-			return false;
+	json_array_foreach(example, index,
+		child) if (!is_like(child, json_array_get(answer, index))) return false;
 	json_object_foreach(example, key, child)
 	{
 		json_t *other = json_object_get(answer, key);
@@ -210,7 +213,8 @@ static bool is_like(json_t *example, json_t *answer)
 		if (!is_volatile(key) && !is_like(child, other))
 			return false;
 	}
-	return json_is_object(example) || json_is_array(example) || json_equal(example, answer);
+	return json_is_object(example) || json_is_array(example) ||
+		json_equal(example, answer);
 }
 
 static json_t *dereference(json_t *doc, json_t *json)
@@ -315,8 +319,8 @@ static void make_request(json_t *doc, const char *path, json_t *operation,
 }
 
 /* The response with an example of that name; else the one without a body. */
-static json_t *response_for(json_t *doc, json_t *operation, const char *example,
-	const char **ret_status)
+static json_t *response_for(
+	json_t *doc, json_t *operation, const char *example, const char **ret_status)
 {
 	json_t *bare = NULL;
 	const char *status;
@@ -344,8 +348,8 @@ static void assert_answer(json_t *response, const char *example, const char *sta
 	json_t *content = first_content(response, &type);
 	json_t *expected = example_in(content, example);
 	if (res->status != (unsigned)atoi(status))
-		fail_msg("example %s: status %u instead of %s: %s", example, res->status, status,
-			res->body ? res->body : "");
+		fail_msg("example %s: status %u instead of %s: %s", example, res->status,
+			status, res->body ? res->body : "");
 	if (!expected)
 		return;
 	json_t *answer = json_loads(res->body, JSON_DECODE_ANY, NULL);
@@ -369,8 +373,10 @@ static void try_example(struct fixture *fixture, const char *path, const char *m
 	json_t *response = response_for(fixture->doc, operation, example, &status);
 	assert_non_null(response);
 	make_request(fixture->doc, path, operation, example, &sent);
-	const struct http_request req = { .method = upper, .path = sent.path,
-		.headers = sent.headers, .body = sent.body };
+	const struct http_request req = { .method = upper,
+		.path = sent.path,
+		.headers = sent.headers,
+		.body = sent.body };
 	http_perform(fixture->port, &req, &res);
 	assert_answer(response, example, status, &res);
 	http_response_finish(&res);
@@ -392,7 +398,8 @@ static json_t *examples_of(json_t *doc, json_t *operation)
 	const char *type;
 	size_t index;
 	json_t *child;
-	note_examples(names, first_content(json_object_get(operation, "requestBody"), &type));
+	note_examples(
+		names, first_content(json_object_get(operation, "requestBody"), &type));
 	json_array_foreach(json_object_get(operation, "parameters"), index, child)
 		note_examples(names, dereference(doc, child));
 	json_object_foreach(json_object_get(operation, "responses"), status, child)
@@ -400,8 +407,8 @@ static json_t *examples_of(json_t *doc, json_t *operation)
 	return names;
 }
 
-static unsigned try_examples(struct fixture *fixture, const char *path, const char *method,
-	json_t *operation)
+static unsigned try_examples(
+	struct fixture *fixture, const char *path, const char *method, json_t *operation)
 {
 	const char *name;
 	json_t *unused;

@@ -25,8 +25,8 @@ struct fixture {
 	struct test_server server;
 	struct gate on_lane; /* the long statement runs where it may */
 	struct gate go_on;
-	atomic_uint runs;       /* of the handler under test */
-	atomic_uint lane_runs;  /* of which not on the network thread */
+	atomic_uint runs;      /* of the handler under test */
+	atomic_uint lane_runs; /* of which not on the network thread */
 };
 
 static void count_run(struct fixture *fixture)
@@ -35,8 +35,8 @@ static void count_run(struct fixture *fixture)
 	atomic_fetch_add(&fixture->lane_runs, activity_may_wait());
 }
 
-static enum err read_number(struct fixture *fixture, struct cancel *token, const char *sql,
-	struct response *res)
+static enum err read_number(struct fixture *fixture, struct cancel *token,
+	const char *sql, struct response *res)
 {
 	AUTO_CONN *conn = NULL;
 	AUTO_STMT *stmt = NULL;
@@ -169,17 +169,18 @@ static void a_read_that_takes_long_is_done_over_on_its_lane(void **state)
 	assert_string_equal(http_header(&res, "X-Run"), "lane");
 	http_response_finish(&res);
 	assert_int_equal(atomic_load(&fixture->runs), 2);
-	assert_int_equal(atomic_load(&fixture->lane_runs), 2); /* with the first little one */
+	assert_int_equal(
+		atomic_load(&fixture->lane_runs), 2); /* with the first little one */
 }
 
 static void a_read_that_would_wait_for_a_connection_waits_on_its_lane(void **state)
 {
 	struct fixture *fixture = *state;
-	struct http_call *holder =
-		http_start(fixture->server.port, &(struct http_request){ .path = "/hold" });
+	struct http_call *holder = http_start(
+		fixture->server.port, &(struct http_request){ .path = "/hold" });
 	gate_wait(&fixture->on_lane);
-	struct http_call *reader =
-		http_start(fixture->server.port, &(struct http_request){ .path = "/little" });
+	struct http_call *reader = http_start(
+		fixture->server.port, &(struct http_request){ .path = "/little" });
 	WAIT_UNTIL(test_db_stats(&fixture->server).readers_waited_for == 1);
 	assert_answer(fixture, "/inline", "\"here\""); /* the network thread is free */
 	gate_open(&fixture->go_on);
@@ -204,15 +205,16 @@ static void a_write_goes_to_its_lane(void **state)
 static void a_hang_up_ends_one_that_was_done_over(void **state)
 {
 	struct fixture *fixture = *state;
-	struct http_call *holder =
-		http_start(fixture->server.port, &(struct http_request){ .path = "/hold" });
+	struct http_call *holder = http_start(
+		fixture->server.port, &(struct http_request){ .path = "/hold" });
 	gate_wait(&fixture->on_lane);
-	struct http_call *reader =
-		http_start(fixture->server.port, &(struct http_request){ .path = "/little" });
+	struct http_call *reader = http_start(
+		fixture->server.port, &(struct http_request){ .path = "/little" });
 	WAIT_UNTIL(test_db_stats(&fixture->server).readers_waited_for == 1);
 	http_hang_up(reader);
 	WAIT_UNTIL(test_db_stats(&fixture->server).readers_waited_for == 0);
-	WAIT_UNTIL(test_server_stats(&fixture->server).cancelled[CANCEL_CLIENT_GONE] == 1);
+	WAIT_UNTIL(
+		test_server_stats(&fixture->server).cancelled[CANCEL_CLIENT_GONE] == 1);
 	gate_open(&fixture->go_on);
 	http_join(holder, NULL);
 }

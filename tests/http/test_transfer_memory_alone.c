@@ -36,7 +36,8 @@ static int set_up(void **state)
 	struct fixture *fixture = calloc(1, sizeof *fixture);
 	strcpy(fixture->dir, "/tmp/hangup-test-XXXXXX");
 	assert_non_null(mkdtemp(fixture->dir));
-	snprintf(fixture->url, sizeof fixture->url, "DATABASE_URL=sqlite:%s/test.db", fixture->dir);
+	snprintf(fixture->url, sizeof fixture->url, "DATABASE_URL=sqlite:%s/test.db",
+		fixture->dir);
 	process_start(&fixture->process, (const char *const[]){ fixture->url, NULL });
 	*state = fixture;
 	return 0;
@@ -88,7 +89,8 @@ static void import_items(const struct fixture *fixture, int count)
 	char expected[64];
 	size_t used = 0;
 	raw_connect(&raw, fixture->process.port);
-	raw_send(&raw, "POST /v1/items/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+	raw_send(&raw,
+		"POST /v1/items/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
 		"Content-Type: application/x-ndjson\r\n\r\n");
 	for (int i = 0; i < count; i++) {
 		used += (size_t)sprintf(buffer + used,
@@ -118,9 +120,11 @@ static int export_items(const struct fixture *fixture)
 	int lines = 0;
 	ssize_t len;
 	raw_connect(&raw, fixture->process.port);
-	raw_send(&raw, "GET /v1/items/export HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	raw_send(&raw,
+		"GET /v1/items/export HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 	while ((len = read(raw.fd, buffer, sizeof buffer)) > 0)
-		for (char *at = buffer; (at = memchr(at, '}', (size_t)(buffer + len - at))); at++)
+		for (char *at = buffer;
+			(at = memchr(at, '}', (size_t)(buffer + len - at))); at++)
 			lines++;
 	raw_close(&raw);
 	return lines;
@@ -148,7 +152,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			a_million_items_pass_through_in_constant_memory, set_up, tear_down),
+			a_million_items_pass_through_in_constant_memory, set_up,
+			tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,15 +46,18 @@ static int set_up(void **state)
 static void start_export(struct items_server *test, struct raw *raw, int number)
 {
 	raw_connect_narrow(raw, test->server.port);
-	raw_sendf(raw, "GET /v1/items/export HTTP/1.1\r\nHost: x\r\nX-Request-Id: export-%d\r\n\r\n",
+	raw_sendf(raw,
+		"GET /v1/items/export HTTP/1.1\r\nHost: x\r\nX-Request-Id: export-%d\r\n\r\n",
 		number);
 }
 
 static void start_import(struct items_server *test, struct raw *raw, int number)
 {
 	raw_connect(raw, test->server.port);
-	raw_sendf(raw, "POST /v1/items/import HTTP/1.1\r\nHost: x\r\nX-Request-Id: import-%d\r\n"
-		"Content-Type: application/x-ndjson\r\nContent-Length: 100000\r\n\r\n" NUT "\n",
+	raw_sendf(raw,
+		"POST /v1/items/import HTTP/1.1\r\nHost: x\r\nX-Request-Id: import-%d\r\n"
+		"Content-Type: application/x-ndjson\r\nContent-Length: 100000\r\n\r\n" NUT
+		"\n",
 		number);
 }
 
@@ -88,7 +91,8 @@ static void others_are_served(struct items_server *test)
 		snprintf(path, sizeof path, "/v1/items/%d", i);
 		assert_int_equal(items_server_status(test, "GET", path, NULL, NULL), 200);
 		assert_int_equal(items_server_status(test, "POST", "/v1/items",
-			HEADERS(JSON_BODY), NUT), 201);
+					 HEADERS(JSON_BODY), NUT),
+			201);
 	}
 	assert_int_equal(items_server_rows(test), ITEMS + POINT_REQUESTS);
 }

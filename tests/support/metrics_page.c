@@ -86,7 +86,8 @@ static bool is_sample_of(const char *line, const char *name, const char *type)
 
 static void check_sample(const char *line)
 {
-	if (!matches(line, "^" NAME "(\\{" LABEL "(," LABEL ")*\\})? [0-9]+(\\.[0-9]+)?$"))
+	if (!matches(
+		    line, "^" NAME "(\\{" LABEL "(," LABEL ")*\\})? [0-9]+(\\.[0-9]+)?$"))
 		fail_msg("no sample: %s", line);
 }
 
@@ -99,8 +100,8 @@ static size_t series_len(const char *line)
 static void check_once(const struct page *page)
 {
 	for (size_t i = 0; i < page->count; i++) {
-		size_t len = page->lines[i][0] == '#' ? strlen(page->lines[i]) :
-							series_len(page->lines[i]);
+		size_t len = page->lines[i][0] == '#' ? strlen(page->lines[i])
+						      : series_len(page->lines[i]);
 		for (size_t j = i + 1; j < page->count; j++)
 			if (strncmp(page->lines[i], page->lines[j], len + 1) == 0)
 				fail_msg("twice: %s", page->lines[i]);

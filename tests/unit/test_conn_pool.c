@@ -340,8 +340,8 @@ static void a_snapshot_in_the_way_of_a_bounded_wal_is_given_up(void **state)
 	int changes = 0;
 	while (cancel_cause(token) == CANCEL_NONE && changes < CHANGES_MAX) {
 		changes++;
-		assert_int_equal(db_write(test->db, test->token, add_long_note, &changes),
-			ERR_OK);
+		assert_int_equal(
+			db_write(test->db, test->token, add_long_note, &changes), ERR_OK);
 	}
 	assert_int_equal(cancel_cause(token), CANCEL_DEADLINE);
 	assert_true(stats(test).wal_bytes > WAL_MAX);

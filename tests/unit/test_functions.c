@@ -84,7 +84,8 @@ static void what_it_cannot_write_is_an_error(void **state)
 	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) {
 		char sql[128];
 		snprintf(sql, sizeof sql, "SELECT json_row(%s)", arguments[i]);
-		assert_int_equal(sqlite3_exec(*state, sql, NULL, NULL, NULL), SQLITE_ERROR);
+		assert_int_equal(
+			sqlite3_exec(*state, sql, NULL, NULL, NULL), SQLITE_ERROR);
 	}
 }
 

@@ -17,8 +17,8 @@ enum { VALUE_MAX = 1000 };
 
 struct source {
 	struct span body;
-	size_t piece;     /* bytes at a time */
-	size_t fails_at;  /* the offset; 0: never */
+	size_t piece;    /* bytes at a time */
+	size_t fails_at; /* the offset; 0: never */
 	size_t at;
 };
 
@@ -42,7 +42,8 @@ struct outcome {
 	char detail[256];
 };
 
-static void read_all(struct json_reader *reader, struct response *res, struct outcome *ret)
+static void read_all(
+	struct json_reader *reader, struct response *res, struct outcome *ret)
 {
 	json_t *json;
 	while ((ret->err = json_reader_next(reader, res, &json)) == ERR_OK && json) {
@@ -59,7 +60,8 @@ static void read_body(enum json_form form, struct source *source, struct outcome
 	struct response res;
 	response_init(&res);
 	*ret = (struct outcome){ 0 };
-	assert_int_equal(json_reader_init(&reader, form, VALUE_MAX, fill, source), ERR_OK);
+	assert_int_equal(
+		json_reader_init(&reader, form, VALUE_MAX, fill, source), ERR_OK);
 	read_all(&reader, &res, ret);
 	memcpy(ret->detail, res.detail, sizeof ret->detail);
 	json_reader_finish(&reader);
@@ -96,7 +98,8 @@ static const struct row lines[] = {
 	{ "1\r\n2\r\n", "1;2;", ERR_OK, "" },
 	{ "\n\r\n \t\r\n1\n\n\n2\n\n", "1;2;", ERR_OK, "" },
 	{ MARK "{\"a\":1}\n", "{\"a\":1};", ERR_OK, "" },
-	{ "1\n2 3\n", "1;", ERR_NOT_JSON, "Line 2, column 3: end of file expected near '3'." },
+	{ "1\n2 3\n", "1;", ERR_NOT_JSON,
+		"Line 2, column 3: end of file expected near '3'." },
 	{ "1\n\n{\n", "1;", ERR_NOT_JSON,
 		"Line 3, column 1: string or '}' expected near end of file." },
 	{ "1\n" MARK "2\n", "1;", ERR_NOT_JSON,
@@ -106,7 +109,8 @@ static const struct row lines[] = {
 	{ "1\n99999999999999999999\n", "1;", ERR_INVALID,
 		"Line 2, column 20: the number is out of range." },
 	{ "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
-		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]];", ERR_OK, "" },
+		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]];",
+		ERR_OK, "" },
 	{ "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", "",
 		ERR_NOT_JSON, "Line 1 nests deeper than 32 levels." },
 };
@@ -187,8 +191,8 @@ static void a_nul_is_no_json_wherever_it_is(void **state)
 }
 
 /* A string of size bytes, its quotes included, between two others. */
-static void read_value_of_size(enum json_form form, size_t size, size_t piece,
-	struct outcome *ret)
+static void read_value_of_size(
+	enum json_form form, size_t size, size_t piece, struct outcome *ret)
 {
 	char body[2 * VALUE_MAX];
 	bool is_array = form == JSON_FORM_ARRAY;
@@ -207,12 +211,14 @@ static void the_limit_of_a_value_is_exact(void **state)
 	for (int form = JSON_FORM_LINES; form <= JSON_FORM_ARRAY; form++)
 		for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
 			struct outcome outcome;
-			read_value_of_size((enum json_form)form, VALUE_MAX, pieces[i], &outcome);
+			read_value_of_size(
+				(enum json_form)form, VALUE_MAX, pieces[i], &outcome);
 			assert_int_equal(outcome.err, ERR_OK);
 			read_value_of_size(
 				(enum json_form)form, VALUE_MAX + 1, pieces[i], &outcome);
 			assert_int_equal(outcome.err, ERR_TOO_LARGE);
-			assert_string_equal(outcome.detail, form == JSON_FORM_LINES
+			assert_string_equal(outcome.detail,
+				form == JSON_FORM_LINES
 					? "Line 2 is longer than 1000 bytes."
 					: "Item 1 of the array is longer than 1000 bytes.");
 		}
@@ -239,7 +245,8 @@ static void an_endless_value_is_not_read_on(void **state)
 /* Wherever the client leaves, that is the answer, and not a complaint about the JSON. */
 static void an_error_of_the_source_is_handed_up(void **state)
 {
-	static const char *const bodies[] = { "{\"a\":1}\n{\"b\":\"é\"}\n", "[{\"a\":1}, {\"b\":\"é\"}] " };
+	static const char *const bodies[] = { "{\"a\":1}\n{\"b\":\"é\"}\n",
+		"[{\"a\":1}, {\"b\":\"é\"}] " };
 	(void)state;
 	for (int form = JSON_FORM_LINES; form <= JSON_FORM_ARRAY; form++)
 		for (size_t at = 1; at < strlen(bodies[form]); at++) {

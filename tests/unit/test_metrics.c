@@ -32,9 +32,8 @@ struct page {
 static void open_page(struct page *page, const char *prefix)
 {
 	*page = (struct page){ 0 };
-	page->prometheus = (struct prometheus){
-		open_memstream(&page->text, &page->len), prefix, NULL
-	};
+	page->prometheus = (struct prometheus){ open_memstream(&page->text, &page->len),
+		prefix, NULL };
 	assert_non_null(page->prometheus.out);
 }
 
@@ -280,7 +279,8 @@ static void nothing_is_lost_when_all_count_at_once(void **state)
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	char *text = print(*state);
-	assert_value(text, "x_requests_total{" THING ",status=\"200\"}", THREADS * EACH / 2);
+	assert_value(
+		text, "x_requests_total{" THING ",status=\"200\"}", THREADS * EACH / 2);
 	assert_value(text, TOOK "_count{" THINGS ",status=\"2xx\"}", THREADS * EACH / 2);
 	free(text);
 }

@@ -75,7 +75,8 @@ static void the_largest_record_fits_at_every_place(void **state)
 	assert_int_equal(staging_create(test->db, &staging), ERR_OK);
 	for (int i = 0; i < COUNT; i++)
 		assert_int_equal(
-			staging_add(staging, (struct span){ large, sizeof large - (size_t)i }),
+			staging_add(staging,
+				(struct span){ large, sizeof large - (size_t)i }),
 			ERR_OK);
 	assert_int_equal(staging_rewind(staging), ERR_OK);
 	for (int i = 0; i < COUNT; i++) {
@@ -133,7 +134,8 @@ static void a_full_disk_is_told(void **state)
 	staging_destroy(staging);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, items_db_setup, items_db_teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, items_db_setup, items_db_teardown)
 
 int main(void)
 {

@@ -30,10 +30,10 @@ struct fixture {
 	void (*at_wake)(struct fixture *fixture); /* NULL: nothing */
 
 	struct actor worker;
-	struct span data;      /* that it writes */
-	size_t size;           /* that it reads at most */
-	size_t len;            /* that it has read */
-	enum err err;          /* of its call */
+	struct span data; /* that it writes */
+	size_t size;      /* that it reads at most */
+	size_t len;       /* that it has read */
+	enum err err;     /* of its call */
 	struct activity activity;
 };
 
@@ -142,7 +142,8 @@ static void assert_ended(struct fixture *fixture, bool expected, enum err expect
 {
 	bool ended;
 	enum err err;
-	assert_int_equal(stream_take(fixture->stream, buffer, sizeof buffer, &ended, &err), 0);
+	assert_int_equal(
+		stream_take(fixture->stream, buffer, sizeof buffer, &ended, &err), 0);
 	assert_int_equal(ended, expected);
 	assert_int_equal(err, expected_err);
 }
@@ -292,8 +293,8 @@ static void a_network_thread_that_found_no_room_is_woken_once_it_is_worth_it(voi
 	struct fixture *fixture = *state;
 	size_t len;
 	start(fixture, NEVER_MS);
-	assert_int_equal(
-		stream_offer(fixture->stream, (struct span){ pattern, MORE }), STREAM_CAPACITY);
+	assert_int_equal(stream_offer(fixture->stream, (struct span){ pattern, MORE }),
+		STREAM_CAPACITY);
 	stream_read(fixture->stream, buffer, STREAM_CAPACITY / 2 - 1, &len);
 	assert_int_equal(fixture->wakes, 0);
 	stream_read(fixture->stream, buffer, 1, &len);
@@ -318,7 +319,8 @@ static void the_token_ends_every_wait(void **state)
 	stream_offer(fixture->stream, SPAN_LITERAL("abc"));
 	size_t len;
 	assert_int_equal(stream_read(fixture->stream, buffer, 3, &len), ERR_CLIENT_GONE);
-	assert_int_equal(stream_write(fixture->stream, SPAN_LITERAL("x")), ERR_CLIENT_GONE);
+	assert_int_equal(
+		stream_write(fixture->stream, SPAN_LITERAL("x")), ERR_CLIENT_GONE);
 }
 
 static void the_token_ends_the_wait_of_a_writer(void **state)
@@ -379,7 +381,8 @@ static void sleep_until_woken(struct race *race)
 	struct timespec when = instant_timespec(until);
 	pthread_mutex_lock(&race->lock);
 	while (!race->woken)
-		if (pthread_cond_clockwait(&race->changed, &race->lock, CLOCK_MONOTONIC, &when)) {
+		if (pthread_cond_clockwait(
+			    &race->changed, &race->lock, CLOCK_MONOTONIC, &when)) {
 			fprintf(stderr, "a wake-up was lost\n");
 			abort();
 		}
@@ -389,7 +392,8 @@ static void sleep_until_woken(struct race *race)
 
 static size_t next_size(unsigned *seed)
 {
-	static const size_t sizes[] = { 1, 7, 1000, 32768, 32769, 65535, 65536, 65537, 200000 };
+	static const size_t sizes[] = { 1, 7, 1000, 32768, 32769, 65535, 65536, 65537,
+		200000 };
 	return sizes[(unsigned)rand_r(seed) % (sizeof sizes / sizeof *sizes)];
 }
 
@@ -474,7 +478,8 @@ static void write_all(struct race *race)
 		for (size_t i = 0; i < size; i++)
 			written[i] = byte_at(at + i);
 		assert_int_equal(
-			stream_write(race->stream, (struct span){ written, size }), ERR_OK);
+			stream_write(race->stream, (struct span){ written, size }),
+			ERR_OK);
 		at += size;
 	}
 	stream_end(race->stream);
@@ -486,7 +491,9 @@ static void read_all(struct race *race)
 	size_t at = 0;
 	size_t len;
 	do {
-		assert_int_equal(stream_read(race->stream, buffer, next_size(&seed), &len), ERR_OK);
+		assert_int_equal(
+			stream_read(race->stream, buffer, next_size(&seed), &len),
+			ERR_OK);
 		for (size_t i = 0; i < len; i++, at++)
 			assert_int_equal(buffer[i], byte_at(at));
 	} while (len > 0);
