@@ -493,7 +493,7 @@ static void nothing_is_kept_when_the_client_leaves_while_all_is_staged(void **st
 	assert_left(test, "client_gone", 0);
 }
 
-enum { MANY = 40000 }; /* do not fit into the writer's cache */
+enum { MANY = 15000 }; /* do not fit into the writer's cache */
 
 static void nothing_is_kept_when_the_client_leaves_during_the_move(void **state)
 {

@@ -190,6 +190,16 @@ static void a_nul_is_no_json_wherever_it_is(void **state)
 		}
 }
 
+/* Nor does one make up for a bracket that is missing. */
+static void an_array_with_a_nul_that_is_cut_is_no_array(void **state)
+{
+	struct outcome outcome;
+	struct source source = { SPAN_LITERAL("[[7\0]"), 100, 0, 0 };
+	(void)state;
+	read_body(JSON_FORM_ARRAY, &source, &outcome);
+	assert_int_equal(outcome.err, ERR_NOT_JSON);
+}
+
 /* A string of size bytes, its quotes included, between two others. */
 static void read_value_of_size(
 	enum json_form form, size_t size, size_t piece, struct outcome *ret)
@@ -263,6 +273,7 @@ int main(void)
 		cmocka_unit_test(lines_are_taken_apart_whatever_the_pieces),
 		cmocka_unit_test(arrays_are_taken_apart_whatever_the_pieces),
 		cmocka_unit_test(a_nul_is_no_json_wherever_it_is),
+		cmocka_unit_test(an_array_with_a_nul_that_is_cut_is_no_array),
 		cmocka_unit_test(the_limit_of_a_value_is_exact),
 		cmocka_unit_test(an_endless_value_is_not_read_on),
 		cmocka_unit_test(an_error_of_the_source_is_handed_up),
