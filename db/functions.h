@@ -6,6 +6,9 @@
  * for queries only: a schema that used one could not be read by other programs.
  *
  * rfc3339(ms): the text that rfc3339_format() writes; NULL for anything but an integer.
+ *
+ * json_row(name, value, ...): what json_object() writes, byte for byte, in half the time,
+ * for texts, numbers and NULL; JSON inside of it would be a text.
  */
 #include <sqlite3.h>
 

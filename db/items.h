@@ -18,7 +18,7 @@ enum { ITEM_NAME_MAX = 200, ITEM_CATEGORY_MAX = 64 }; /* characters */
 
 /* A row as the JSON that clients get, in SQL. */
 #define ITEM_JSON                                                                         \
-	"json_object('id', id, 'name', name, 'category', category, 'quantity', quantity," \
+	"json_row('id', id, 'name', name, 'category', category, 'quantity', quantity," \
 	" 'price_cents', price_cents, 'created_at', rfc3339(created_at),"                 \
 	" 'updated_at', rfc3339(updated_at), 'version', version)"
 

@@ -126,6 +126,21 @@ static enum err read_body(void *arg, char *buffer, size_t size, size_t *ret_len)
 	return ERR_OK;
 }
 
+/* The pointers lead into the item; the body is the array that it is in. */
+static enum err point_into_array(struct import *import)
+{
+	size_t i;
+	json_t *field;
+	json_array_foreach(import->res->fields, i, field)
+	{
+		json_t *pointer = json_sprintf("/%" PRId64 "%s", import->reader.count - 1,
+			json_string_value(json_object_get(field, "pointer")));
+		if (json_object_set_new(field, "pointer", pointer) != 0)
+			return ERR_NOMEM;
+	}
+	return ERR_OK;
+}
+
 static enum err stage(struct import *import, const json_t *json)
 {
 	struct item item;
@@ -139,7 +154,10 @@ static enum err stage(struct import *import, const json_t *json)
 	if (err != ERR_INVALID)
 		return err;
 	json_reader_place(&import->reader, place);
-	return problem(import->res, err, "%s breaks the rules of an item.", place);
+	err = import->reader.form == JSON_FORM_ARRAY ? point_into_array(import) : ERR_OK;
+	return err == ERR_OK
+		? problem(import->res, ERR_INVALID, "%s breaks the rules of an item.", place)
+		: err;
 }
 
 static enum err stage_all(struct import *import)

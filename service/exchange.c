@@ -263,7 +263,14 @@ static void end_work(struct exchange *exchange, enum err err)
 	let_go(exchange);
 }
 
-/* A cancelled handler may return whatever its library made of it. */
+/* A cancelled handler may return whatever its library made of it; one that is not, and
+ * says that it was, has its reasons (the database is closing). */
+static enum err what_stopped(const struct request *req, enum err err)
+{
+	enum err cause = err_of_token(req->cancel);
+	return err_is_cancelled(err) && cause != ERR_OK ? cause : err;
+}
+
 static enum err handle(struct exchange *exchange)
 {
 	struct request *req = &exchange->req;
@@ -275,7 +282,7 @@ static enum err handle(struct exchange *exchange)
 	activity_enter(&exchange->activity);
 	err = req->route->handle(req, &exchange->res);
 	activity_enter(NULL);
-	return err_is_cancelled(err) ? err_of_token(req->cancel) : err;
+	return what_stopped(req, err);
 }
 
 static void run(struct job *job)
@@ -387,17 +394,10 @@ struct exchange *exchange_create(const struct exchange_env *env, struct client *
 }
 
 /* Decides the answer without a handler. It is sent once the body, which nobody
- * wants, has arrived. The token may fire meanwhile, and decide another one: the first
- * is the answer. */
+ * wants, has arrived. Lock held, unless the token's hook is not there yet. */
 static void settle(struct exchange *exchange, enum err err)
 {
-	pthread_mutex_lock(&exchange->lock);
-	if (err == ERR_TOO_LARGE)
-		problem(&exchange->res, err, "The body must be at most %zu bytes.",
-			exchange->expected.body_max);
-	if (exchange->state == EXCHANGE_READING)
-		render(exchange, err);
-	pthread_mutex_unlock(&exchange->lock);
+	render(exchange, err);
 	exchange->settled = true;
 }
 
@@ -444,7 +444,8 @@ static enum err append_body(struct exchange *exchange, struct span piece)
 {
 	size_t needed = exchange->body_len + piece.len;
 	if (needed > exchange->expected.body_max)
-		return ERR_TOO_LARGE;
+		return problem(&exchange->res, ERR_TOO_LARGE, "The body must be at most %zu bytes.",
+			exchange->expected.body_max);
 	enum err err = needed > exchange->body_size ? grow_body(exchange, needed) : ERR_OK;
 	if (err != ERR_OK)
 		return err;
@@ -478,11 +479,17 @@ static bool is_reading(struct exchange *exchange)
 	return reading;
 }
 
+/* Under the lock, because a refusal is written to the same response as the end of a
+ * request whose token fires. */
 static void receive_buffered(struct exchange *exchange, struct span piece)
 {
-	enum err err = append_body(exchange, piece);
+	pthread_mutex_lock(&exchange->lock);
+	enum err err = ERR_OK;
+	if (exchange->state == EXCHANGE_READING)
+		err = append_body(exchange, piece);
 	if (err != ERR_OK)
 		settle(exchange, err);
+	pthread_mutex_unlock(&exchange->lock);
 }
 
 static bool is_decided(struct exchange *exchange)
@@ -643,16 +650,17 @@ static enum exchange_next wait_or_send(struct exchange *exchange)
 	return next;
 }
 
-/* Starts the handler of a streamed body before the body. */
-static enum exchange_next begin_body(struct exchange *exchange)
+static enum err expect_stream(struct exchange *exchange)
 {
 	exchange->incoming = stream_create(exchange->req.cancel,
 		exchange->env->stall_timeout_ms, wake, exchange);
-	if (!exchange->incoming) {
-		settle(exchange, ERR_NOMEM);
-		return EXCHANGE_CONTINUE;
-	}
 	exchange->req.incoming = exchange->incoming;
+	return exchange->incoming ? ERR_OK : ERR_NOMEM;
+}
+
+/* Starts the handler of a streamed body before the body. */
+static enum exchange_next begin_body(struct exchange *exchange)
+{
 	run_on_lane(exchange);
 	pthread_mutex_lock(&exchange->lock);
 	bool refused = exchange->state == EXCHANGE_SENDING;
@@ -675,12 +683,14 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 	enum err err = intake_look(&exchange->env->intake, req, &exchange->res, is_http_1_1,
 		&exchange->expected);
 	pthread_mutex_lock(&exchange->lock);
-	exchange->begun = true;
+	exchange->begun = true; /* from here on others may look at req */
 	pthread_mutex_unlock(&exchange->lock);
-	set_limits(exchange);
+	if (err == ERR_OK && req->route && req->route->body == BODY_STREAMED)
+		err = expect_stream(exchange);
 	if (err != ERR_OK || !req->route)
 		settle(exchange, err);
-	else if (req->route->body == BODY_STREAMED)
+	set_limits(exchange);
+	if (exchange->incoming)
 		return begin_body(exchange);
 	return answers_early(exchange) ? exchange_proceed(exchange) : EXCHANGE_CONTINUE;
 }
@@ -688,9 +698,9 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 static bool was_cut_short(struct exchange *exchange)
 {
 	pthread_mutex_lock(&exchange->lock);
-	bool cut = exchange->cut_short;
+	bool was = exchange->cut_short;
 	pthread_mutex_unlock(&exchange->lock);
-	return cut;
+	return was;
 }
 
 void exchange_closed(struct exchange *exchange, enum cancel_cause cause)

@@ -45,6 +45,8 @@ enum err json_parse(struct span text, struct response *res, json_t **ret_json)
 {
 	json_error_t error;
 	char where[64];
+	if (json_has_nul(text))
+		return problem(res, ERR_NOT_JSON, "The body holds a NUL.");
 	json_t *json = json_loadb(
 		text.data ? text.data : "", text.len, JSON_LIMITS, &error);
 	if (!json) {

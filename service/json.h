@@ -24,6 +24,13 @@ enum err json_parse(struct span text, struct response *res, json_t **ret_json);
  * sentence begins: "Line 1".
  */
 
+/* Whether there is a NUL in text, which is no JSON then. jansson 2.14 passes over one
+ * behind a number, and counts its place wrong from there on. */
+static inline bool json_has_nul(struct span text)
+{
+	return text.len > 0 && memchr(text.data, '\0', text.len);
+}
+
 /* What jansson's error means. */
 enum err json_failed(const json_error_t *error, const char *where, struct response *res);
 

@@ -161,10 +161,12 @@ static enum err parse_line(const struct json_reader *reader, struct span line,
 	json_error_t error;
 	char place[JSON_PLACE_SIZE];
 	char where[2 * JSON_PLACE_SIZE];
+	json_reader_place(reader, place);
+	if (json_has_nul(line))
+		return problem(res, ERR_NOT_JSON, "%s holds a NUL.", place);
 	json_t *json = json_loadb(line.data, line.len, JSON_LIMITS, &error);
 	if (json)
 		return take(reader, json, res, ret_json);
-	json_reader_place(reader, place);
 	snprintf(where, sizeof where, "%s, column %d", place, error.column);
 	return json_failed(&error, where, res);
 }
@@ -188,8 +190,8 @@ static enum err next_line(
  * piece, which is still in the buffer: that is read anew only when it has been used up.
  */
 
-/* json_load_callback_t. After the end, or an error, there is nothing more, however often
- * it asks. */
+/* json_load_callback_t. After the end, an error or a NUL (see json_has_nul()) there is
+ * nothing more, however often it asks. */
 static size_t give_piece(void *buffer, size_t size, void *arg)
 {
 	struct json_reader *reader = arg;
@@ -200,7 +202,9 @@ static size_t give_piece(void *buffer, size_t size, void *arg)
 	size_t len = reader->end - reader->start;
 	len = len < PIECE_MAX ? len : PIECE_MAX;
 	len = len < size ? len : size;
-	memcpy(buffer, reader->buffer + reader->start, len);
+	const char *nul = memccpy(buffer, reader->buffer + reader->start, '\0', len);
+	if (nul)
+		len = (size_t)(nul - (const char *)buffer) - 1;
 	reader->start += len;
 	reader->given += len;
 	return len;
@@ -281,18 +285,23 @@ static enum err element_failed(
 	char place[JSON_PLACE_SIZE];
 	if (reader->failed != ERR_OK)
 		return reader->failed;
-	if (reader->given > reader->value_max)
+	if ((size_t)error->position > reader->value_max)
 		return refuse_length(reader, res);
 	json_reader_place(reader, place);
 	return json_failed(error, place, res);
 }
 
 /* It may be more than the last piece, of which the first bytes are no longer there: when
- * behind a number there is a part of a character beyond ASCII. Whatever is given back
- * then, it begins with the rest of that character, which is neither comma nor bracket. */
+ * behind a number there is a part of a character beyond ASCII. Something that cannot be
+ * there stands for it then. */
 static void give_back(struct json_reader *reader, size_t len)
 {
-	reader->start -= len < reader->start ? len : reader->start;
+	if (len <= reader->start) {
+		reader->start -= len;
+		return;
+	}
+	reader->start = 0;
+	reader->buffer[0] = '\x80';
 }
 
 static enum err parse_element(

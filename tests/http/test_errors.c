@@ -85,6 +85,14 @@ static enum err fail_inside(struct request *req, struct response *res)
 	return ERR_IO;
 }
 
+/* Without being cancelled: a probe of a service that drains, say. */
+static enum err say_shutdown(struct request *req, struct response *res)
+{
+	(void)req;
+	(void)res;
+	return ERR_SHUTDOWN;
+}
+
 static enum err answer_csv(struct request *req, struct response *res)
 {
 	(void)req;
@@ -101,6 +109,7 @@ static const struct route routes[] = {
 	{ "GET", "/inline/{id}", show_thing, .lane = LANE_INLINE },
 	{ "GET", "/invalid", break_rules, .lane = LANE_SHORT },
 	{ "GET", "/broken", fail_inside, .lane = LANE_SHORT },
+	{ "GET", "/ending", say_shutdown, .lane = LANE_SHORT },
 	{ "GET", "/table", answer_csv, .lane = LANE_SHORT, .produces = "text/csv" },
 };
 
@@ -236,6 +245,7 @@ static const struct refusal refusals[] = {
 	{ "GET /invalid HTTP/1.1\r\n" HOST "\r\n", 422, "/problems/validation", NULL,
 		NULL },
 	{ "GET /broken HTTP/1.1\r\n" HOST "\r\n", 500, "/problems/storage", NULL, NULL },
+	{ "GET /ending HTTP/1.1\r\n" HOST "\r\n", 503, "/problems/shutdown", NULL, NULL },
 };
 
 static void assert_refusal(struct raw *raw, const struct refusal *refusal)

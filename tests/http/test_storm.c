@@ -173,6 +173,8 @@ static void take_line(void *arg, const char *line)
 	bool is_cancelled = strstr(line, "\"cause\":") != NULL;
 	storm->lines += strstr(line, "\"message\":\"request") != NULL;
 	storm->wrongly_cancelled += is_stayers && is_cancelled;
+	if (is_stayers && is_cancelled)
+		fputs(line, stderr);
 	if (!strstr(line, "endless\",\"path\""))
 		return;
 	storm->endless_lines++;

@@ -20,8 +20,8 @@ static struct {
 	atomic_bool full;
 
 	pthread_mutex_t lock;
-	struct gate *reached; /* lock */
-	struct gate *go;      /* lock */
+	struct gate *reached[FAULT_COUNT]; /* lock */
+	struct gate *go[FAULT_COUNT];      /* lock */
 } disk = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool strikes(enum fault fault)
@@ -36,12 +36,12 @@ static bool strikes(enum fault fault)
 	return true;
 }
 
-static void wait_at_gate(void)
+static void wait_at_gate(enum fault kind)
 {
 	pthread_mutex_lock(&disk.lock);
-	struct gate *reached = disk.reached;
-	struct gate *go = disk.go;
-	disk.reached = disk.go = NULL;
+	struct gate *reached = disk.reached[kind];
+	struct gate *go = disk.go[kind];
+	disk.reached[kind] = disk.go[kind] = NULL;
 	pthread_mutex_unlock(&disk.lock);
 	if (!go)
 		return;
@@ -69,6 +69,8 @@ static int read_file(sqlite3_file *base, void *data, int len, sqlite3_int64 offs
 
 static int write_file(sqlite3_file *base, const void *data, int len, sqlite3_int64 offset)
 {
+	if (((struct file *)base)->is_wal)
+		wait_at_gate(FAULT_WRITE);
 	if (strikes(FAULT_WRITE))
 		return SQLITE_IOERR_WRITE;
 	if (atomic_load(&disk.full))
@@ -85,7 +87,7 @@ static int truncate_file(sqlite3_file *base, sqlite3_int64 size)
 static int sync_file(sqlite3_file *base, int flags)
 {
 	if (((struct file *)base)->is_wal)
-		wait_at_gate();
+		wait_at_gate(FAULT_SYNC);
 	return strikes(FAULT_SYNC) ? SQLITE_IOERR_FSYNC : CALL(base, xSync, flags);
 }
 
@@ -230,10 +232,20 @@ void fault_vfs_set_full(bool full)
 	atomic_store(&disk.full, full);
 }
 
-void fault_vfs_gate_sync(struct gate *reached, struct gate *go)
+static void set_gate(enum fault kind, struct gate *reached, struct gate *go)
 {
 	pthread_mutex_lock(&disk.lock);
-	disk.reached = reached;
-	disk.go = go;
+	disk.reached[kind] = reached;
+	disk.go[kind] = go;
 	pthread_mutex_unlock(&disk.lock);
+}
+
+void fault_vfs_gate_sync(struct gate *reached, struct gate *go)
+{
+	set_gate(FAULT_SYNC, reached, go);
+}
+
+void fault_vfs_gate_write(struct gate *reached, struct gate *go)
+{
+	set_gate(FAULT_WRITE, reached, go);
 }

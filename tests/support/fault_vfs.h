@@ -33,4 +33,7 @@ void fault_vfs_set_full(bool full);
 /* The next sync of a WAL opens reached and waits for go. Both must be initialised. */
 void fault_vfs_gate_sync(struct gate *reached, struct gate *go);
 
+/* The same for the next write to a WAL. */
+void fault_vfs_gate_write(struct gate *reached, struct gate *go);
+
 #endif

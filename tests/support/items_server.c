@@ -22,6 +22,7 @@ struct items_server *items_server_create(void)
 static void open_app(struct items_server *test)
 {
 	test_server_open_db(&test->server);
+	test->app.config = test->server.config;
 	test->app.db = test->server.db;
 	test->app.claims = claims_create();
 	assert_non_null(test->app.claims);
