@@ -260,10 +260,13 @@ static void cancellations_are_counted_by_cause_and_state(void **state)
 	free(text);
 }
 
-enum { THREADS = 4, EACH = 20000 };
+enum { THREADS = 4, EACH = 200000 };
+
+static pthread_barrier_t all_are_there;
 
 static void *count_many(void *metrics)
 {
+	pthread_barrier_wait(&all_are_there);
 	for (int i = 0; i < EACH; i++)
 		count_answered(metrics, &routes[i % 2], 200, i);
 	return NULL;
@@ -272,12 +275,14 @@ static void *count_many(void *metrics)
 static void nothing_is_lost_when_all_count_at_once(void **state)
 {
 	pthread_t threads[THREADS];
+	pthread_barrier_init(&all_are_there, NULL, THREADS);
 	for (int i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, count_many, *state);
 	for (int i = 0; i < 10; i++)
 		free(print(*state)); /* and each page is sound */
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&all_are_there);
 	char *text = print(*state);
 	assert_value(
 		text, "x_requests_total{" THING ",status=\"200\"}", THREADS * EACH / 2);
