@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "handlers/admin.h"
@@ -121,13 +122,13 @@ static void print_db(struct prometheus *page, struct db *db)
 /* 0 when the system does not say. */
 static uint64_t resident_bytes(void)
 {
-	uint64_t pages = 0;
+	char line[128] = "";
 	FILE *statm = fopen("/proc/self/statm", "re");
 	if (!statm)
 		return 0;
-	if (fscanf(statm, "%*s %" SCNu64, &pages) != 1)
-		pages = 0;
+	const char *second = fgets(line, sizeof line, statm) ? strchr(line, ' ') : NULL;
 	fclose(statm);
+	uint64_t pages = second ? strtoull(second, NULL, 10) : 0;
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 

@@ -1,5 +1,6 @@
 #include "service/json_reader.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ void json_reader_place(const struct json_reader *reader, char ret[static JSON_PL
 static enum err make_room(struct json_reader *reader)
 {
 	size_t left = reader->end - reader->start;
+	assert(reader->size > 0);
 	if (reader->start > 0)
 		memmove(reader->buffer, reader->buffer + reader->start, left);
 	reader->start = 0;
@@ -174,7 +176,7 @@ static enum err parse_line(const struct json_reader *reader, struct span line,
 static enum err next_line(
 	struct json_reader *reader, struct response *res, json_t **ret_json)
 {
-	struct span line;
+	struct span line = { 0 };
 	*ret_json = NULL;
 	do {
 		enum err err = cut_line(reader, res, &line);

@@ -84,6 +84,7 @@ static bool copy_all(struct inflight *inflight, struct views *views, size_t *ret
 	*ret_needed = inflight->count;
 	bool fits = inflight->count <= views->size;
 	struct exchange *exchange = fits ? inflight->first : NULL;
+	assert(views->list || !exchange);
 	for (; exchange; exchange = exchange->next)
 		views->count += copy(exchange, &views->list[views->count]);
 	pthread_mutex_unlock(&inflight->lock);

@@ -184,6 +184,7 @@ static enum MHD_Result send_answer(
 	return MHD_queue_response(connection, exchange->res.status, exchange->answer);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the parameters are libmicrohttpd's */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 	const char *path, const char *method, const char *version, const char *data,
 	size_t *data_len, void **request_context)

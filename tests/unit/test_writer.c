@@ -798,7 +798,7 @@ static enum err add(struct conn *conn, void *arg)
 static void write_all_the_time(void *arg)
 {
 	struct scribe *scribe = arg;
-	struct activity activity = { 0 };
+	struct activity activity = { .waits_for = NULL };
 	activity_enter(&activity);
 	for (int round = 0; round < scribe->rounds; round++) {
 		struct cancel *token = cancel_create(NULL);
