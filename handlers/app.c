@@ -29,8 +29,8 @@ static enum err check_folder(const char *path)
 {
 	char copy[CONFIG_URL_SIZE];
 	snprintf(copy, sizeof copy, "%s", path);
-	const char *folder = dirname(
-		copy); /* NOLINT(concurrency-mt-unsafe): of our copy */
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): it works on our copy */
+	const char *folder = dirname(copy);
 	if (access(folder, W_OK | X_OK) == 0)
 		return ERR_OK;
 	log_error("cannot use the database's folder", LOG_STR("folder", folder),
