@@ -9,7 +9,7 @@ if(NOT curl_FOUND)
 	message(FATAL_ERROR "The tests need libcurl (or turn them off: -D HANGUP_TESTS=OFF)")
 endif()
 
-math(EXPR timeout "120 * ${slowdown}")
+math(EXPR timeout "300 * ${slowdown}")
 set(environment
 	HANGUP_BINARY=${PROJECT_BINARY_DIR}/${PROJECT_NAME}
 	PROJECT_SOURCE_DIR=${PROJECT_SOURCE_DIR}
