@@ -67,6 +67,7 @@ void raw_connect_narrow(struct raw *raw, unsigned port)
 {
 	enum { NARROW = 32768 };
 	assert_true(try_connect(raw, port, NARROW));
+	raw->narrow = true;
 }
 
 /*
@@ -209,10 +210,23 @@ static bool read_head(struct raw *raw, struct http_response *ret)
 	return true;
 }
 
+/* Twice as much room whenever the length passes a power of two. */
+static void make_body_room(struct http_response *ret, size_t len)
+{
+	size_t size = 4096;
+	while (size <= ret->body_len)
+		size *= 2;
+	if (ret->body && ret->body_len + len < size)
+		return;
+	while (size <= ret->body_len + len)
+		size *= 2;
+	ret->body = realloc(ret->body, size);
+	assert(ret->body);
+}
+
 static void take_body(struct raw *raw, struct http_response *ret, size_t len)
 {
-	ret->body = realloc(ret->body, ret->body_len + len + 1);
-	assert(ret->body);
+	make_body_room(ret, len);
 	memcpy(ret->body + ret->body_len, raw->data, len);
 	ret->body_len += len;
 	ret->body[ret->body_len] = '\0';
@@ -261,8 +275,19 @@ static bool read_final_head(struct raw *raw, struct http_response *ret)
 	return got;
 }
 
+/* Through a small window an answer takes as long as a delayed acknowledgement for every
+ * 16 KiB of it: 10 s for 8 MB. */
+static void widen(struct raw *raw)
+{
+	enum { WIDE = 1 << 20 };
+	if (raw->narrow)
+		setsockopt(raw->fd, SOL_SOCKET, SO_RCVBUF, &(int){ WIDE }, sizeof(int));
+	raw->narrow = false;
+}
+
 void raw_read(struct raw *raw, struct http_response *ret)
 {
+	widen(raw);
 	*ret = (struct http_response){ 0 };
 	ret->whole = read_final_head(raw, ret) && read_body(raw, ret);
 }
@@ -276,6 +301,7 @@ void raw_read_without_body(struct raw *raw, struct http_response *ret)
 bool raw_read_to_end(struct raw *raw)
 {
 	bool clean;
+	widen(raw);
 	while (receive(raw, &clean))
 		raw->len = 0;
 	return clean;

@@ -13,13 +13,14 @@ struct raw {
 	char *data;       /* owned: what was received and not yet taken */
 	size_t len;
 	size_t size;
+	bool narrow;
 };
 
 /* Fails the test when it cannot connect. */
 void raw_connect(struct raw *raw, unsigned port);
 
 /* With a receive buffer so small that an answer of 8 MB cannot be sent unless it
- * is read. */
+ * is read. What reads to the end widens it. */
 void raw_connect_narrow(struct raw *raw, unsigned port);
 
 /* False when the connection is refused. */
