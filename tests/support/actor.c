@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "service/clock.h"
+#include "tests/support/wait.h"
 
 static void *run(void *arg)
 {
@@ -45,7 +46,7 @@ static bool sleeps(int tid)
 bool actor_blocks(struct actor *actor)
 {
 	/* More than one look: on its way a thread may sleep for a moment at a lock. */
-	enum { LOOKS = 20, PATIENCE_MS = 5000 };
+	enum { LOOKS = 20 };
 	instant until = instant_add_ms(instant_now(), PATIENCE_MS);
 	int asleep = 0;
 	while (!actor->returned && asleep < LOOKS) {

@@ -55,7 +55,7 @@ static unsigned waiting(struct db *db)
 void caller_queue(struct caller *caller, unsigned nth)
 {
 	caller_start(caller);
-	wait_until(waiting(caller->test->db) == nth);
+	WAIT_UNTIL(waiting(caller->test->db) == nth);
 }
 
 enum err caller_join(struct caller *caller)

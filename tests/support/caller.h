@@ -9,6 +9,7 @@
 #include "service/activity.h"
 #include "tests/support/actor.h"
 #include "tests/support/test_db.h"
+#include "tests/support/wait.h"
 
 struct caller {
 	/* Filled in by the test. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "service/clock.h"
+#include "tests/support/wait.h"
 
 void gate_init(struct gate *gate)
 {
@@ -28,7 +29,6 @@ void gate_open(struct gate *gate)
 
 void gate_wait_at(struct gate *gate, const char *name, const char *file, int line)
 {
-	enum { PATIENCE_MS = 5000 };
 	instant until = instant_add_ms(instant_now(), PATIENCE_MS);
 	pthread_mutex_lock(&gate->lock);
 	while (!gate->open && clock_cond_wait(&gate->opened, &gate->lock, until))

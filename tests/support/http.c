@@ -14,7 +14,7 @@
 #include <curl/curl.h>
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 20000 * HANGUP_SLOWDOWN };
+#include "tests/support/wait.h"
 
 /*
  * Responses.

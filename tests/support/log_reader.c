@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "service/clock.h"
+#include "tests/support/wait.h"
 
 static void keep(struct log_reader *reader, const char *line)
 {
@@ -127,7 +128,6 @@ static void give_up(const struct log_reader *reader, const char *message, const 
 json_t *log_reader_wait(
 	struct log_reader *reader, const char *message, const char *key, const char *text)
 {
-	enum { PATIENCE_MS = 5000 * HANGUP_SLOWDOWN };
 	instant until = instant_add_ms(instant_now(), PATIENCE_MS);
 	pthread_mutex_lock(&reader->lock);
 	json_t *line = NULL;

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 10000 * HANGUP_SLOWDOWN };
+#include "tests/support/wait.h"
 
 /*
  * Connecting.

@@ -119,12 +119,3 @@ enum err add_note(struct conn *conn, const char *text)
 	stmt_bind_text(stmt, 1, span_of(text));
 	return stmt_run(stmt);
 }
-
-void wait_a_moment(instant until, const char *condition, const char *file, int line)
-{
-	if (instant_before(until, instant_now())) {
-		fprintf(stderr, "%s:%d: never came true: %s\n", file, line, condition);
-		abort();
-	}
-	sched_yield();
-}

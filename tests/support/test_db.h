@@ -41,10 +41,4 @@ int64_t stranger_int(sqlite3 *stranger, const char *sql);
 
 enum err add_note(struct conn *conn, const char *text);
 
-/* Yields until condition holds; aborts after 5 s. */
-#define wait_until(condition)                                                     \
-	for (instant until_ = instant_add_ms(instant_now(), 5000); !(condition);) \
-	wait_a_moment(until_, #condition, __FILE__, __LINE__)
-void wait_a_moment(instant until, const char *condition, const char *file, int line);
-
 #endif

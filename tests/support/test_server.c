@@ -161,7 +161,6 @@ void test_server_stop(struct test_server *test)
 
 void test_server_sql(struct test_server *test, const char *sql)
 {
-	enum { PATIENCE_MS = 5000 };
 	sqlite3 *sqlite = NULL;
 	char *message = NULL;
 	assert_int_equal(sqlite3_open(test->db_path, &sqlite), SQLITE_OK);

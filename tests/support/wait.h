@@ -7,6 +7,10 @@
  */
 #include "service/clock.h"
 
+/* How long a test waits before it says that something never happens. Nothing that works
+ * needs it: it is for a machine that does ten other things. */
+enum { PATIENCE_MS = 20000 * HANGUP_SLOWDOWN };
+
 struct patience {
 	const char *what;
 	const char *file;
@@ -14,7 +18,6 @@ struct patience {
 	instant until;
 };
 
-/* Five seconds, more in a slow build. */
 struct patience patience_begin(const char *what, const char *file, int line);
 
 /* Lets others run for a moment. When there is no patience left it says so and aborts

@@ -19,6 +19,7 @@
 #include "tests/support/actor.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"
+#include "tests/support/wait.h"
 
 enum { MANY_NOTES = 5000 }; /* some 10 MiB: many steps of a backup */
 
@@ -146,7 +147,7 @@ static void a_copy_is_of_one_moment_though_others_write(void **state)
 	pthread_t writer;
 	fill(fixture);
 	pthread_create(&writer, NULL, add_pairs, &pairs);
-	wait_until(atomic_load(&pairs.added) > 0);
+	WAIT_UNTIL(atomic_load(&pairs.added) > 0);
 	int before = atomic_load(&pairs.added);
 	assert_int_equal(back_up(fixture), ERR_OK);
 	int after = atomic_load(&pairs.added);

@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "service/cancel.h"
 #include "service/timer.h"
 #include "tests/support/actor.h"
 #include "tests/support/shake.h"
+#include "tests/support/wait.h"
 
 /*
  * Every pair of operations on a token, run against each other by two threads.
@@ -26,12 +28,7 @@
  *
  * The sanitizers look for what the checks cannot see.
  */
-#ifdef HANGUP_SLOWDOWN
-enum { SLOWDOWN = HANGUP_SLOWDOWN };
-#else
-enum { SLOWDOWN = 1 };
-#endif
-enum { WORLDS = 64, ROUNDS = 48 / (SLOWDOWN + 1), PATIENCE_MS = 5000 };
+enum { WORLDS = 64, ROUNDS = 48 / (HANGUP_SLOWDOWN + 1) };
 
 /* A hook, and what must be true of it. */
 struct watched {
@@ -437,7 +434,7 @@ static void every_two_operations_may_meet(void **state)
  * All at once: several threads do random things to one tree, which is replaced
  * from time to time, while another runs its deadlines.
  */
-enum { CROWD = 4, TREES = 2000 / SLOWDOWN, DEEDS = 8 };
+enum { CROWD = 4, TREES = 2000 / HANGUP_SLOWDOWN, DEEDS = 8 };
 
 struct crowd {
 	struct timers *timers;

@@ -18,6 +18,7 @@
 #include "service/activity.h"
 #include "tests/support/actor.h"
 #include "tests/support/test_db.h"
+#include "tests/support/wait.h"
 
 static int set_up(void **state)
 {
@@ -82,7 +83,7 @@ static void start_waiting(struct reader *reader, struct test_db *test, unsigned 
 {
 	*reader = (struct reader){ .test = test, .token = cancel_create(NULL) };
 	actor_start(&reader->actor, take, reader);
-	wait_until(stats(test).readers_waited_for == nth);
+	WAIT_UNTIL(stats(test).readers_waited_for == nth);
 }
 
 static void finish(struct reader *reader)
@@ -163,7 +164,7 @@ static void waiting_is_shown_and_timed(void **state)
 	struct conn *second = borrow(*state);
 	struct reader reader;
 	start_waiting(&reader, *state, 1);
-	wait_until(atomic_load(&reader.activity.waits_for));
+	WAIT_UNTIL(atomic_load(&reader.activity.waits_for));
 	assert_string_equal(atomic_load(&reader.activity.waits_for), "connection");
 	conn_release(first);
 	actor_join(&reader.actor);

@@ -13,12 +13,6 @@
 #include "tests/support/gate.h"
 #include "tests/support/shake.h"
 
-#ifdef HANGUP_SLOWDOWN
-enum { SLOWDOWN = HANGUP_SLOWDOWN };
-#else
-enum { SLOWDOWN = 1 };
-#endif
-
 /* A job that goes through gates: it starts, waits if it is one that waits, and
  * ends when it may. */
 struct gated {
@@ -354,7 +348,7 @@ static void a_lane_that_lacks_threads_leaves_nothing(void **state)
  */
 enum {
 	STORM_THREADS = 3,
-	STORM_JOBS = 20000 / SLOWDOWN,
+	STORM_JOBS = 20000 / HANGUP_SLOWDOWN,
 	STORM_RUNNING = 2,
 	STORM_QUEUE = 20,
 };

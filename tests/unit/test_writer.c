@@ -456,7 +456,7 @@ static void a_token_fired_after_the_commit_changes_nothing(void **state)
 	struct fixture *fixture = *state;
 	struct caller caller = { .test = &fixture->test, .text = "done" };
 	caller_start(&caller);
-	wait_until(actor_has_returned(&caller.actor));
+	WAIT_UNTIL(actor_has_returned(&caller.actor));
 	cancel_fire(caller.token, CANCEL_CLIENT_GONE);
 	assert_int_equal(caller_join(&caller), ERR_OK);
 	assert_int_equal(notes(fixture, "done"), 1);
@@ -573,7 +573,7 @@ static void a_long_write_that_waits_for_a_lock_ends_at_once(void **state)
 	sqlite3 *stranger = test_db_stranger(fixture->test.path);
 	stranger_exec(stranger, "BEGIN IMMEDIATE");
 	caller_start(&caller);
-	wait_until(stats(fixture).writes_waiting == 0 &&
+	WAIT_UNTIL(stats(fixture).writes_waiting == 0 &&
 		atomic_load(&caller.activity.waits_for));
 	cancel_fire(caller.token, CANCEL_CLIENT_GONE);
 	assert_int_equal(caller_join(&caller), ERR_CLIENT_GONE);
@@ -609,7 +609,7 @@ static void a_long_write_is_interrupted_inside_its_statement(void **state)
 	caller_queue(&waits, 1);
 	gate_open(&caller.go);
 	/* Its cache is full when it writes to the WAL: the statement is under way. */
-	wait_until(stats(fixture).wal_bytes > 100000);
+	WAIT_UNTIL(stats(fixture).wal_bytes > 100000);
 	cancel_fire(caller.token, CANCEL_OPERATOR);
 	assert_int_equal(caller_join(&caller), ERR_OPERATOR);
 	assert_int_equal(caller_join(&waits), ERR_OK);
