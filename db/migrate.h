@@ -12,8 +12,8 @@
 #include "db/db.h"
 
 struct migration {
-	int version; /* NNNN, counting from 1 without gaps */
-	const char *name;
+	int version;      /* NNNN, counting from 1 without gaps */
+	const char *name; /* of the file, between its number and .sql */
 	const char *sql;
 };
 

@@ -45,15 +45,34 @@ static json_t *time_left(const struct request_view *view, instant now)
 static json_t *describe(const struct request_view *view, instant now)
 {
 	const struct route *route = view->route;
-	return json_pack("{so, so, so, so, ss, so, so, sI, so, so, sI, sI}", "id",
-		text_or_null(view->id), "method", text_or_null(view->method), "route",
-		text_or_null(route ? route->path : NULL), "path",
-		text_or_null(view->path), "state", view->state, "lane",
-		text_or_null(route ? lane_name(route->lane) : NULL), "client",
-		text_or_null(view->client), "age_ms",
-		(json_int_t)whole_ms(instant_diff_ns(view->began, now)), "time_left_ms",
-		time_left(view, now), "waits_for", text_or_null(view->waits_for), "rows",
-		(json_int_t)view->rows, "bytes", (json_int_t)view->bytes);
+	const char *lane = route ? lane_name(route->lane) : NULL;
+	int64_t age_ms = whole_ms(instant_diff_ns(view->began, now));
+	const struct {
+		const char *name;
+		json_t *value; /* NULL when there was no memory */
+	} members[] = {
+		{ "id", text_or_null(view->id) },
+		{ "method", text_or_null(view->method) },
+		{ "route", text_or_null(route ? route->path : NULL) },
+		{ "path", text_or_null(view->path) },
+		{ "state", text_or_null(view->state) },
+		{ "lane", text_or_null(lane) },
+		{ "client", text_or_null(view->client) },
+		{ "age_ms", json_integer(age_ms) },
+		{ "time_left_ms", time_left(view, now) },
+		{ "waits_for", text_or_null(view->waits_for) },
+		{ "rows", json_integer((json_int_t)view->rows) },
+		{ "bytes", json_integer((json_int_t)view->bytes) },
+	};
+	json_t *json = json_object();
+	bool whole = true;
+	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+		whole &= json_object_set_new(json, members[i].name, members[i].value) ==
+			0;
+	if (whole)
+		return json;
+	json_decref(json);
+	return NULL;
 }
 
 struct listing {

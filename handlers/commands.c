@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -85,6 +86,24 @@ static void serve_until_signal(struct app *app, int signals)
 		LOG_MS("after_ms", instant_diff_ns(begun, instant_now())));
 }
 
+/* A connection is an open file. What shells and service managers give is 1024, for the
+ * sake of programs that call select(), which we do not: see "File Descriptor Limit" in
+ * systemd.exec(5). */
+static void allow_open_files(const struct config *config)
+{
+	enum { BESIDE_CONNECTIONS = 256 };
+	rlim_t wanted = (rlim_t)config->max_connections + BESIDE_CONNECTIONS;
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < wanted)
+		log_warn("fewer open files are allowed than MAX_CONNECTIONS needs",
+			LOG_INT("allowed", (int64_t)limit.rlim_cur),
+			LOG_INT("needed", (int64_t)wanted));
+}
+
 static int command_serve(const struct config *config, int argc, char **argv)
 {
 	struct app *app;
@@ -96,6 +115,7 @@ static int command_serve(const struct config *config, int argc, char **argv)
 			LOG_STR("reason", strerrordesc_np(errno)));
 		return EXIT_FAILED;
 	}
+	allow_open_files(config);
 	enum err err = app_create(config, routes, routes_count, &app);
 	if (err == ERR_OK) {
 		serve_until_signal(app, signals);
