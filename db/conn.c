@@ -128,10 +128,18 @@ static enum err stop_reason(const struct conn *conn)
 	return err;
 }
 
+/* What SQLite says when it was stopped. SQLITE_ERROR as well: while it makes a virtual
+ * table it runs its own parser, and of an interrupt heard in there it only says that
+ * the table's constructor failed. */
+static bool may_be_stopped(int code)
+{
+	return code == SQLITE_INTERRUPT || code == SQLITE_BUSY || code == SQLITE_ERROR;
+}
+
 static enum err translate(const struct conn *conn, int code)
 {
 	int primary = code & 0xff;
-	if (primary == SQLITE_INTERRUPT || primary == SQLITE_BUSY) {
+	if (may_be_stopped(primary)) {
 		enum err err = stop_reason(conn);
 		if (err != ERR_OK)
 			return err;

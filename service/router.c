@@ -11,33 +11,20 @@ const char *lane_name(enum lane lane)
 	return names[lane];
 }
 
-static struct span next_segment(const char **path)
+/* {NAME} in the pattern stands for one whole segment, which is not empty. */
+static bool take_param(struct route_match *match, const char **pattern, const char **path)
 {
-	while (**path == '/')
-		(*path)++;
-	struct span segment = { *path, strcspn(*path, "/") };
-	*path += segment.len;
-	return segment;
-}
-
-static bool is_param(struct span pattern)
-{
-	return pattern.len > 2 && pattern.data[0] == '{';
-}
-
-static bool same(struct span a, struct span b)
-{
-	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-}
-
-static bool add_param(struct route_match *match, struct span pattern, struct span value)
-{
-	if (match->params_count == ROUTE_PARAMS_MAX)
+	const char *name = *pattern + 1;
+	const char *name_end = strchr(name, '}');
+	const char *value_end = strchrnul(*path, '/');
+	if (match->params_count == ROUTE_PARAMS_MAX || !name_end || value_end == *path)
 		return false;
 	match->params[match->params_count++] = (struct route_param){
-		.name = { pattern.data + 1, pattern.len - 2 },
-		.value = value,
+		.name = { name, (size_t)(name_end - name) },
+		.value = { *path, (size_t)(value_end - *path) },
 	};
+	*pattern = name_end + 1;
+	*path = value_end;
 	return true;
 }
 
@@ -49,24 +36,23 @@ static bool is_tidy(const char *path)
 		(len == 1 || path[len - 1] != '/');
 }
 
-/* Whether path has route's shape; ret_match then holds its parameters. */
+/* Whether path has route's shape; ret_match then holds its parameters. Every request
+ * passes by every route: most differ within their first characters. */
 static bool matches(
 	const struct route *route, const char *path, struct route_match *ret_match)
 {
-	struct route_match match = { .route = route };
 	const char *pattern = route->path;
-	while (*pattern || *path) {
-		struct span want = next_segment(&pattern);
-		struct span have = next_segment(&path);
-		if (is_param(want) && have.len > 0) {
-			if (!add_param(&match, want, have))
+	ret_match->route = route;
+	ret_match->params_count = 0;
+	while (*pattern) {
+		if (*pattern == '{') {
+			if (!take_param(ret_match, &pattern, &path))
 				return false;
-		} else if (!same(want, have)) {
+		} else if (*pattern++ != *path++) {
 			return false;
 		}
 	}
-	*ret_match = match;
-	return true;
+	return *path == '\0';
 }
 
 static bool answers(const struct route *route, const char *method)

@@ -101,6 +101,7 @@ void http_assert_problem(
 struct text {
 	char *data;
 	size_t len;
+	size_t size;
 };
 
 struct transfer {
@@ -112,8 +113,11 @@ struct transfer {
 
 static void append(struct text *text, const char *data, size_t len)
 {
-	text->data = realloc(text->data, text->len + len + 1);
-	assert(text->data);
+	if (text->size <= text->len + len) {
+		text->size = 2 * (text->len + len) + 1;
+		text->data = realloc(text->data, text->size);
+		assert(text->data);
+	}
 	memcpy(text->data + text->len, data, len);
 	text->len += len;
 	text->data[text->len] = '\0';

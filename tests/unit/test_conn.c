@@ -92,19 +92,24 @@ static void use_writer(struct fixture *fixture)
 	open_as(fixture, CONN_WRITER);
 }
 
+static enum err sum_rows(struct conn *conn, int64_t *ret_sum)
+{
+	AUTO_STMT *stmt = NULL;
+	enum err err = stmt_prepare(conn, THREE_ROWS, &stmt);
+	bool row = false;
+	while (err == ERR_OK && (err = stmt_step(stmt, &row)) == ERR_OK && row)
+		*ret_sum += stmt_int(stmt, 0);
+	return err;
+}
+
 /* Whether the connection, lent anew, gives a full and right answer. */
 static bool next_user_is_unharmed(struct conn *conn)
 {
 	struct cancel *token = cancel_create(NULL);
+	int64_t sum = 0;
 	conn_unbind(conn);
 	conn_bind(conn, token);
-	struct stmt *stmt = NULL;
-	enum err err = stmt_prepare(conn, THREE_ROWS, &stmt);
-	int64_t sum = 0;
-	bool row = false;
-	while (err == ERR_OK && (err = stmt_step(stmt, &row)) == ERR_OK && row)
-		sum += stmt_int(stmt, 0);
-	stmt_release(stmt);
+	enum err err = sum_rows(conn, &sum);
 	conn_unbind(conn);
 	cancel_unref(token);
 	return err == ERR_OK && sum == 6;
@@ -159,6 +164,59 @@ static void step(void *arg)
 {
 	struct step *step = arg;
 	step->err = stmt_exec(step->conn, step->sql);
+}
+
+/*
+ * SQLite's own allocations are places inside of its functions: the token fires at the
+ * nth of them.
+ */
+
+static sqlite3_mem_methods memory;
+static struct cancel *fired_in_memory;
+static int allocations_left;
+
+static void *allocate(int size)
+{
+	if (allocations_left > 0 && --allocations_left == 0)
+		cancel_fire(fired_in_memory, CANCEL_CLIENT_GONE);
+	return memory.xMalloc(size);
+}
+
+/* Before SQLite is used for the first time. */
+static void watch_allocations(void)
+{
+	sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory);
+	sqlite3_mem_methods watched = memory;
+	watched.xMalloc = allocate;
+	sqlite3_config(SQLITE_CONFIG_MALLOC, &watched);
+}
+
+/* Among them are those of json_each(): SQLite makes its table when a statement first
+ * names it, by a parser inside of the parser; when that one hears the interrupt, all
+ * that comes out is that a constructor failed. */
+static void a_token_fired_anywhere_in_a_statement_is_told_as_what_it_is(void **state)
+{
+	struct fixture *fixture = *state;
+	struct test_db *test = &fixture->test;
+	int stopped = 0;
+	for (int nth = 1; allocations_left == 0; nth++) {
+		int64_t sum = 0;
+		conn_close(fixture->conn);
+		cancel_unref(test->token);
+		test->token = cancel_create(NULL);
+		open_as(fixture, CONN_READER);
+		fired_in_memory = test->token;
+		allocations_left = nth;
+		enum err err = sum_rows(fixture->conn, &sum);
+		if (err == ERR_OK)
+			assert_int_equal(sum, 6);
+		else
+			assert_int_equal(err, ERR_CLIENT_GONE);
+		stopped += err != ERR_OK;
+	}
+	allocations_left = 0;
+	assert_true(stopped > 0);
+	assert_true(next_user_is_unharmed(fixture->conn));
 }
 
 static void a_token_fired_inside_a_step_stops_it(void **state)
@@ -443,16 +501,6 @@ static void aim_at(struct storm *storm, struct cancel *token)
 	pthread_mutex_unlock(&storm->lock);
 }
 
-static enum err sum_rows(struct conn *conn, int64_t *ret_sum)
-{
-	AUTO_STMT *stmt = NULL;
-	enum err err = stmt_prepare(conn, THREE_ROWS, &stmt);
-	bool row = false;
-	while (err == ERR_OK && (err = stmt_step(stmt, &row)) == ERR_OK && row)
-		*ret_sum += stmt_int(stmt, 0);
-	return err;
-}
-
 static void an_interrupt_never_hits_the_next_borrower(void **state)
 {
 	enum { ROUNDS = 20000 / HANGUP_SLOWDOWN };
@@ -497,6 +545,7 @@ int main(void)
 		TEST(a_token_fired_before_the_first_step_stops_the_statement),
 		TEST(a_token_fired_before_it_is_bound_stops_everything),
 		TEST(a_token_fired_between_rows_stops_the_next_one),
+		TEST(a_token_fired_anywhere_in_a_statement_is_told_as_what_it_is),
 		TEST(a_token_fired_inside_a_step_stops_it),
 		TEST(a_step_is_stopped_even_when_the_interrupt_is_lost),
 		TEST(a_step_is_stopped_by_the_interrupt_alone),
@@ -514,5 +563,6 @@ int main(void)
 		TEST(unbinding_waits_out_an_interrupt_that_is_being_delivered),
 		TEST(an_interrupt_never_hits_the_next_borrower),
 	};
+	watch_allocations();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
