@@ -12,10 +12,13 @@ static bool set(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-/* The first probe after half of the time, then PROBES of them in the other half. */
+/* The first probe after half of the time, then PROBES of them in the other half. With
+ * TCP_USER_TIMEOUT the kernel also gives up a client that is there and reads nothing
+ * (tcp(7)); that it is not gone, only slow, is for the stream to say, whose clock may
+ * have started a little later. */
 static bool notice_silence(int fd, int64_t silence_ms)
 {
-	enum { PROBES = 3, MS_PER_S = 1000 };
+	enum { PROBES = 3, MS_PER_S = 1000, AFTER_THE_STREAM_MS = 2000 };
 	int seconds = (int)((silence_ms + MS_PER_S - 1) / MS_PER_S);
 	int idle = seconds > 1 ? seconds / 2 : 1;
 	int interval = seconds > 2 * PROBES ? seconds / (2 * PROBES) : 1;
@@ -23,7 +26,8 @@ static bool notice_silence(int fd, int64_t silence_ms)
 		set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle) &&
 		set(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval) &&
 		set(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES) &&
-		set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)silence_ms);
+		set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+			(int)silence_ms + AFTER_THE_STREAM_MS);
 }
 
 static bool start(int fd, const union address *address, socklen_t len, int64_t silence_ms)
