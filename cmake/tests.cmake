@@ -87,10 +87,12 @@ endif()
 # Each fuzzer runs for a few seconds as a test; script/fuzz runs one for longer.
 if(HANGUP_FUZZ)
 	file(GLOB sources CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
+	add_custom_target(fuzzers)
 	foreach(source IN LISTS sources)
 		cmake_path(GET source STEM target)
 		string(REGEX REPLACE "^fuzz_" "" name ${target})
 		add_executable(${target} ${source})
+		add_dependencies(fuzzers ${target})
 		target_link_libraries(${target} PRIVATE ${PROJECT_NAME}_test_support)
 		target_link_options(${target} PRIVATE -fsanitize=fuzzer)
 		set_target_properties(${target} PROPERTIES
