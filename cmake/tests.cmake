@@ -59,10 +59,6 @@ foreach(kind IN ITEMS unit http)
 		add_test(NAME ${kind}/${name} COMMAND ${target}
 			WORKING_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 		describe_test(${kind}/${name} ${kind})
-		# Each of these is a service with clients, and more threads than processors.
-		if(kind STREQUAL "http" AND HANGUP_SANITIZE)
-			set_tests_properties(${kind}/${name} PROPERTIES RUN_SERIAL ON)
-		endif()
 	endforeach()
 endforeach()
 
