@@ -16,8 +16,9 @@
  * room for, and takes that for the end of what is there. It would keep the connection
  * until the idle timeout. So while no exchange cares for the FIN, the client nudges
  * it: shutting down our receiving side, which loses nothing of what has arrived, makes
- * a new event. One that comes before the bytes have been read is lost in the same way,
- * and so it is repeated until they have been.
+ * a new event. One that comes before the bytes have been read may be lost in the same
+ * way, and so it is repeated until one was made after that. Whether they have been read
+ * is asked before: asked after, "yes" might be true only since the event was lost.
  */
 enum { NUDGE_AGAIN_MS = 20 };
 
@@ -62,8 +63,9 @@ static void nudge_if_idle(struct client *client)
 	int unread = 0;
 	if (!client->sent_fin || client->token)
 		return;
+	bool is_read = ioctl(client->fd, FIONREAD, &unread) != 0 || unread == 0;
 	shutdown(client->fd, SHUT_RD);
-	if (ioctl(client->fd, FIONREAD, &unread) != 0 || unread == 0 || client->nudging)
+	if (is_read || client->nudging)
 		return;
 	client->nudging = true;
 	timer_add(watcher_timers(client->watcher), &client->nudge_again,
