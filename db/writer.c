@@ -512,6 +512,8 @@ static enum err open_and_start(struct writer *writer, const struct db_config *co
 	writer->wal_path = sqlite3_filename_wal(sqlite3_db_filename(sqlite, "main"));
 	sqlite3_wal_hook(sqlite, note_frames, writer);
 	writer->started = pthread_create(&writer->thread, NULL, run, writer) == 0;
+	if (writer->started)
+		pthread_setname_np(writer->thread, "writer");
 	return writer->started ? ERR_OK : ERR_NOMEM;
 }
 
