@@ -4,17 +4,20 @@
 
 #include "handlers/app.h"
 #include "handlers/openapi_items_json.h"
+#include "handlers/openapi_items_transfer_json.h"
 #include "handlers/openapi_json.h"
+#include "handlers/openapi_reports_json.h"
 #include "handlers/routes.h"
 #include "service/version.h"
 
 /* The document comes in parts, so that a resource can be added or taken out with its
- * own: openapi.json has what is the service's. */
-static const char *const parts[] = { openapi_json, openapi_items_json };
+ * own: openapi.json has what is the service's. A tag is described in one of them. */
+static const char *const parts[] = { openapi_json, openapi_items_json,
+	openapi_reports_json, openapi_items_transfer_json };
 
 static bool merge_array(json_t *into, json_t *from)
 {
-	return !json_is_array(into) || json_array_extend(into, from) == 0;
+	return !from || json_array_extend(into, from) == 0;
 }
 
 /* Adds part's tags, paths and components to doc. */
