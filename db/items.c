@@ -69,11 +69,6 @@ enum err items_insert(
 	return err;
 }
 
-enum err items_expect_many(struct conn *conn)
-{
-	return stmt_exec(conn, "PRAGMA cache_size = -262144");
-}
-
 enum err items_replace(
 	struct conn *conn, int64_t id, const struct item *item, int64_t now_ms)
 {
@@ -101,19 +96,6 @@ enum err items_delete(struct conn *conn, int64_t id)
 		return err;
 	stmt_bind_int(stmt, 1, id);
 	return stmt_run(stmt);
-}
-
-enum err items_last_id(struct conn *conn, int64_t *ret_id)
-{
-	AUTO_STMT *stmt = NULL;
-	enum err err = stmt_prepare(
-		conn, "SELECT seq FROM sqlite_sequence WHERE name = 'items'", &stmt);
-	bool row = false;
-	if (err == ERR_OK)
-		err = stmt_step(stmt, &row);
-	if (err == ERR_OK)
-		*ret_id = row ? stmt_int(stmt, 0) : 0;
-	return err;
 }
 
 /*

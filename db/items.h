@@ -46,20 +46,12 @@ enum err items_get(
 enum err items_insert(
 	struct conn *conn, const struct item *item, int64_t now_ms, int64_t *ret_id);
 
-/* Gives the connection a page cache of up to 256 MiB, for programs that do little
- * else than insert: with the usual one most of their time goes into pages that are
- * written out for want of room and soon read again. */
-enum err items_expect_many(struct conn *conn);
-
 /* Gives the item new contents, updated at now_ms, and the next version. For a
  * transaction, in which the item was seen to be there. */
 enum err items_replace(
 	struct conn *conn, int64_t id, const struct item *item, int64_t now_ms);
 
 enum err items_delete(struct conn *conn, int64_t id);
-
-/* The highest id ever given; 0 when none was. */
-enum err items_last_id(struct conn *conn, int64_t *ret_id);
 
 /*
  * Lists.

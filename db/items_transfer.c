@@ -84,3 +84,21 @@ enum err items_insert_staged(struct conn *conn, struct staging *staging, int64_t
 	}
 	return err;
 }
+
+enum err items_expect_many(struct conn *conn)
+{
+	return stmt_exec(conn, "PRAGMA cache_size = -262144");
+}
+
+enum err items_last_id(struct conn *conn, int64_t *ret_id)
+{
+	AUTO_STMT *stmt = NULL;
+	enum err err = stmt_prepare(
+		conn, "SELECT seq FROM sqlite_sequence WHERE name = 'items'", &stmt);
+	bool row = false;
+	if (err == ERR_OK)
+		err = stmt_step(stmt, &row);
+	if (err == ERR_OK)
+		*ret_id = row ? stmt_int(stmt, 0) : 0;
+	return err;
+}

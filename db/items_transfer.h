@@ -22,4 +22,12 @@ enum err items_stage(struct staging *staging, const struct item *item);
  * transaction; may be called again after that was undone. */
 enum err items_insert_staged(struct conn *conn, struct staging *staging, int64_t now_ms);
 
+/* Gives the connection a page cache of up to 256 MiB, for programs that do little
+ * else than insert: with the usual one most of their time goes into pages that are
+ * written out for want of room and soon read again. */
+enum err items_expect_many(struct conn *conn);
+
+/* The highest id ever given; 0 when none was. */
+enum err items_last_id(struct conn *conn, int64_t *ret_id);
+
 #endif

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "db/items.h"
+#include "db/items_transfer.h"
 #include "handlers/app.h"
 #include "service/log.h"
 #include "service/main.h"

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "tests/support/actor.h"
-#include "tests/support/items_server.h"
+#include "tests/support/app_server.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
 
@@ -22,14 +22,14 @@
 #define NUT     "{\"name\":\"nut\",\"category\":\"m8\"}"
 #define THE_ONE "/v1/items/1" /* what the first POST makes */
 
-static void add_bolt(struct items_server *test)
+static void add_bolt(struct app_server *test)
 {
-	unsigned status = items_server_status(
+	unsigned status = app_server_status(
 		test, "POST", "/v1/items", HEADERS(JSON_BODY), BOLT);
 	assert_int_equal(status, 201);
 }
 
-static json_t *read_item(struct items_server *test, const char *path)
+static json_t *read_item(struct app_server *test, const char *path)
 {
 	struct http_response res;
 	http_get(test->server.port, path, &res);
@@ -63,7 +63,7 @@ static void assert_item(const json_t *item, const char *name, const char *catego
 }
 
 /* The bolt is as it was made. */
-static void assert_unchanged(struct items_server *test)
+static void assert_unchanged(struct app_server *test)
 {
 	json_t *item = read_item(test, THE_ONE);
 	assert_item(item, "bolt", "m8", 5, 9, 1);
@@ -72,13 +72,13 @@ static void assert_unchanged(struct items_server *test)
 }
 
 /* A change that succeeds: its answer is the item, as a GET then shows it. */
-static json_t *change(struct items_server *test, const char *method,
+static json_t *change(struct app_server *test, const char *method,
 	const char *const *headers, const char *body, unsigned status)
 {
 	struct http_response res;
 	struct http_response read;
 	char etag[32];
-	items_server_perform(test, method, strcmp(method, "POST") ? THE_ONE : "/v1/items",
+	app_server_perform(test, method, strcmp(method, "POST") ? THE_ONE : "/v1/items",
 		headers, body, &res);
 	assert_int_equal(res.status, status);
 	json_t *item = http_json(&res);
@@ -100,9 +100,9 @@ static json_t *change(struct items_server *test, const char *method,
 
 static void a_post_makes_an_item_and_says_where_it_is(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
-	items_server_perform(test, "POST", "/v1/items", HEADERS(JSON_BODY), BOLT, &res);
+	app_server_perform(test, "POST", "/v1/items", HEADERS(JSON_BODY), BOLT, &res);
 	assert_int_equal(res.status, 201);
 	assert_string_equal(http_header(&res, "Location"), THE_ONE);
 	assert_string_equal(http_header(&res, "ETag"), "\"1\"");
@@ -134,9 +134,9 @@ static void everything_that_is_wrong_is_told_at_once(void **state)
 {
 	static const char body[] =
 		"{\"name\":\"\",\"quantity\":1.0,\"price_cents\":-1,\"id\":7,\"colour\":\"red\"}";
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
-	items_server_perform(test, "POST", "/v1/items", HEADERS(JSON_BODY), body, &res);
+	app_server_perform(test, "POST", "/v1/items", HEADERS(JSON_BODY), body, &res);
 	json_t *problem = http_problem(&res, 422, "/problems/validation");
 	assert_int_equal(json_array_size(json_object_get(problem, "errors")), 6);
 	assert_error_at(problem, 0, "/name",
@@ -152,7 +152,7 @@ static void everything_that_is_wrong_is_told_at_once(void **state)
 	assert_null(http_header(&res, "Location"));
 	json_decref(problem);
 	http_response_finish(&res);
-	assert_int_equal(items_server_rows(test), 0);
+	assert_int_equal(app_server_rows(test, "items"), 0);
 }
 
 /*
@@ -161,7 +161,7 @@ static void everything_that_is_wrong_is_told_at_once(void **state)
 
 static void a_put_replaces_all_of_it(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	json_t *before = change(test, "POST", HEADERS(JSON_BODY), BOLT, 201);
 	json_t *after = change(test, "PUT", HEADERS(JSON_BODY), NUT, 200);
 	assert_item(after, "nut", "m8", 0, 0, 2);
@@ -170,13 +170,13 @@ static void a_put_replaces_all_of_it(void **state)
 	assert_true(strcmp(text(after, "updated_at"), text(before, "updated_at")) >= 0);
 	json_decref(before);
 	json_decref(after);
-	assert_int_equal(items_server_rows(test), 1);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 }
 
 static void each_change_makes_the_next_version(void **state)
 {
 	static const char *const methods[] = { "PUT", "PATCH", "PUT", "PATCH" };
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	add_bolt(test);
 	for (int64_t i = 0; i < 4; i++) {
 		char if_match[32];
@@ -194,19 +194,19 @@ static void each_change_makes_the_next_version(void **state)
 
 static void a_deleted_item_is_gone_and_its_id_is_not_given_again(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	add_bolt(test);
-	items_server_perform(test, "DELETE", THE_ONE, NULL, NULL, &res);
+	app_server_perform(test, "DELETE", THE_ONE, NULL, NULL, &res);
 	assert_int_equal(res.status, 204);
 	assert_int_equal(res.body_len, 0);
 	assert_null(http_header(&res, "Content-Type"));
 	assert_non_null(http_header(&res, "X-Request-Id"));
 	http_response_finish(&res);
-	items_server_perform(test, "GET", THE_ONE, NULL, NULL, &res);
+	app_server_perform(test, "GET", THE_ONE, NULL, NULL, &res);
 	http_assert_problem(&res, 404, "/problems/not-found");
 	http_response_finish(&res);
-	items_server_perform(test, "POST", "/v1/items", HEADERS(JSON_BODY), NUT, &res);
+	app_server_perform(test, "POST", "/v1/items", HEADERS(JSON_BODY), NUT, &res);
 	assert_string_equal(http_header(&res, "Location"), "/v1/items/2");
 	http_response_finish(&res);
 }
@@ -220,18 +220,18 @@ static void what_is_not_there_cannot_be_changed(void **state)
 	static const char *const paths[] = { "/v1/items/2", "/v1/items/0", "/v1/items/-1",
 		"/v1/items/x", "/v1/items/1.0", "/v1/items/9223372036854775808" };
 	static const char *const methods[] = { "PUT", "PATCH", "DELETE" };
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	add_bolt(test);
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
 		for (size_t j = 0; j < 3; j++) {
 			struct http_response res;
-			items_server_perform(test, methods[j], paths[i],
+			app_server_perform(test, methods[j], paths[i],
 				HEADERS(JSON_BODY, "If-Match: *"), BOLT, &res);
 			http_assert_problem(&res, 404, "/problems/not-found");
 			http_response_finish(&res);
 		}
 	assert_unchanged(test);
-	assert_int_equal(items_server_rows(test), 1);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 }
 
 /*
@@ -258,14 +258,14 @@ static const struct condition conditions[] = {
 };
 
 /* One change of a fresh bolt, on a condition. */
-static void change_on_condition(struct items_server *test, const char *method,
+static void change_on_condition(struct app_server *test, const char *method,
 	const char *body, const struct condition *condition)
 {
 	struct http_response res;
 	stranger_exec(test->stranger, "DELETE FROM items");
 	stranger_exec(test->stranger, "DELETE FROM sqlite_sequence");
 	add_bolt(test);
-	items_server_perform(
+	app_server_perform(
 		test, method, THE_ONE, HEADERS(JSON_BODY, condition->header), body, &res);
 	if (condition->holds && res.status / 100 != 2)
 		fail_msg("%s %s: %u", method, condition->header, res.status);
@@ -302,13 +302,12 @@ static void a_delete_honours_preconditions(void **state)
 
 static void a_version_that_has_passed_is_refused(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	const char *const *headers = HEADERS(JSON_BODY, "If-Match: \"1\"");
 	add_bolt(test);
-	assert_int_equal(items_server_status(test, "PUT", THE_ONE, headers, NUT), 200);
-	assert_int_equal(items_server_status(test, "PUT", THE_ONE, headers, BOLT), 412);
-	assert_int_equal(
-		items_server_status(test, "DELETE", THE_ONE, headers, NULL), 412);
+	assert_int_equal(app_server_status(test, "PUT", THE_ONE, headers, NUT), 200);
+	assert_int_equal(app_server_status(test, "PUT", THE_ONE, headers, BOLT), 412);
+	assert_int_equal(app_server_status(test, "DELETE", THE_ONE, headers, NULL), 412);
 	json_t *item = read_item(test, THE_ONE);
 	assert_item(item, "nut", "m8", 0, 0, 2);
 	json_decref(item);
@@ -324,11 +323,11 @@ static void a_client_that_has_the_version_is_not_sent_it_again(void **state)
 		{ "If-None-Match: \"2\"", false },
 		{ "If-None-Match: 1", false },
 	};
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	add_bolt(test);
 	for (size_t i = 0; i < 2 * sizeof known / sizeof *known; i++) {
 		struct http_response res;
-		items_server_perform(test, i % 2 ? "HEAD" : "GET", THE_ONE,
+		app_server_perform(test, i % 2 ? "HEAD" : "GET", THE_ONE,
 			HEADERS(known[i / 2].header), NULL, &res);
 		assert_int_equal(res.status, known[i / 2].holds ? 304 : 200);
 		assert_string_equal(http_header(&res, "ETag"), "\"1\"");
@@ -360,7 +359,7 @@ static void a_patch_changes_what_it_names(void **state)
 		{ "{\"colour\":null}", "screw", "m9", 0, 0 }, /* it has none already */
 		{ BOLT, "bolt", "m8", 5, 9 },
 	};
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	add_bolt(test);
 	for (size_t i = 0; i < sizeof patches / sizeof *patches; i++) {
 		const struct patch *it = &patches[i];
@@ -401,11 +400,11 @@ static void a_patch_that_breaks_a_rule_changes_nothing(void **state)
 		{ "\"quantity\"", "", "must be an object" },
 		{ "7", "", "must be an object" },
 	};
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	add_bolt(test);
 	for (size_t i = 0; i < sizeof patches / sizeof *patches; i++) {
 		struct http_response res;
-		items_server_perform(test, "PATCH", THE_ONE, HEADERS(MERGE_BODY),
+		app_server_perform(test, "PATCH", THE_ONE, HEADERS(MERGE_BODY),
 			patches[i].patch, &res);
 		json_t *problem = http_problem(&res, 422, "/problems/validation");
 		assert_int_equal(json_array_size(json_object_get(problem, "errors")), 1);
@@ -453,25 +452,25 @@ static void what_cannot_be_read_is_refused(void **state)
 		{ "PATCH", "/v1/items", MERGE_BODY, "{}", 405,
 			"/problems/method-not-allowed" },
 	};
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	add_bolt(test);
 	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
 		const struct refusal *it = &refusals[i];
 		struct http_response res;
-		items_server_perform(test, it->method, it->path, HEADERS(it->type_header),
+		app_server_perform(test, it->method, it->path, HEADERS(it->type_header),
 			it->body, &res);
 		http_assert_problem(&res, it->status, it->type);
 		http_response_finish(&res);
 	}
 	assert_unchanged(test);
-	assert_int_equal(items_server_rows(test), 1);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 }
 
 static void a_parameter_of_the_media_type_changes_nothing(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	add_bolt(test);
-	assert_int_equal(items_server_status(test, "PATCH", THE_ONE,
+	assert_int_equal(app_server_status(test, "PATCH", THE_ONE,
 				 HEADERS(MERGE_BODY "; charset=utf-8"), "{}"),
 		200);
 }
@@ -480,13 +479,13 @@ static void a_body_over_the_limit_is_refused(void **state)
 {
 	static char body[(1 << 20) + 2];
 	static const char *const methods[] = { "PUT", "PATCH" };
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	memset(body, ' ', sizeof body - 1);
 	memcpy(body, BOLT, sizeof BOLT - 1);
 	add_bolt(test);
 	for (size_t i = 0; i < 2; i++) {
 		struct http_response res;
-		items_server_perform(
+		app_server_perform(
 			test, methods[i], THE_ONE, HEADERS(JSON_BODY), body, &res);
 		http_assert_problem(&res, 413, "/problems/too-large");
 		http_response_finish(&res);
@@ -494,7 +493,7 @@ static void a_body_over_the_limit_is_refused(void **state)
 	assert_unchanged(test);
 	body[1 << 20] = '\0';
 	assert_int_equal(
-		items_server_status(test, "PUT", THE_ONE, HEADERS(JSON_BODY), body), 200);
+		app_server_status(test, "PUT", THE_ONE, HEADERS(JSON_BODY), body), 200);
 }
 
 /*
@@ -502,8 +501,7 @@ static void a_body_over_the_limit_is_refused(void **state)
  */
 
 /* Starts count PUTs of the version that is there, all in the queue of the writer. */
-static void start_puts(
-	struct items_server *test, struct http_call **calls, unsigned count)
+static void start_puts(struct app_server *test, struct http_call **calls, unsigned count)
 {
 	const struct http_request req = { .method = "PUT",
 		.path = THE_ONE,
@@ -517,14 +515,14 @@ static void start_puts(
 static void of_those_who_change_the_same_version_one_succeeds(void **state)
 {
 	enum { COUNT = 16 };
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_call *calls[COUNT];
 	unsigned succeeded = 0;
 	add_bolt(test);
 	uint64_t commits = test_db_stats(&test->server).commits;
-	items_server_lock(test);
+	app_server_lock(test);
 	start_puts(test, calls, COUNT);
-	items_server_unlock(test);
+	app_server_unlock(test);
 	for (unsigned i = 0; i < COUNT; i++) {
 		struct http_response res;
 		http_join(calls[i], &res);
@@ -542,24 +540,24 @@ static void of_those_who_change_the_same_version_one_succeeds(void **state)
 
 static void a_client_that_leaves_before_its_turn_has_changed_nothing(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_call *calls[2];
 	add_bolt(test);
-	items_server_lock(test);
+	app_server_lock(test);
 	start_puts(test, calls, 2);
 	http_hang_up(calls[0]);
 	http_hang_up(calls[1]);
 	test_server_wait_at_rest(&test->server); /* while it is locked still */
-	items_server_unlock(test);
+	app_server_unlock(test);
 	assert_unchanged(test);
 }
 
 /*
- * A long write, such as an import.
+ * A long write, such as an other.
  */
 
-struct import {
-	struct items_server *test;
+struct long_write {
+	struct app_server *test;
 	struct cancel *token;
 	struct actor actor;
 	struct gate begun;
@@ -568,61 +566,61 @@ struct import {
 
 static enum err wait_to_go(struct conn *conn, void *arg)
 {
-	struct import *import = arg;
+	struct long_write *other = arg;
 	(void)conn;
-	gate_open(&import->begun);
-	gate_wait(&import->go);
+	gate_open(&other->begun);
+	gate_wait(&other->go);
 	return ERR_OK;
 }
 
-static void run_import(void *arg)
+static void run_long_write(void *arg)
 {
 	enum { LONG_ENOUGH_MS = 60000 };
-	struct import *import = arg;
-	enum err err = db_write_long(import->test->server.db, import->token,
-		LONG_ENOUGH_MS, wait_to_go, import);
+	struct long_write *other = arg;
+	enum err err = db_write_long(
+		other->test->server.db, other->token, LONG_ENOUGH_MS, wait_to_go, other);
 	assert_int_equal(err, ERR_OK);
 }
 
-static void a_write_behind_an_import_is_told_to_come_back(void **state)
+static void a_write_behind_a_long_one_is_told_to_come_back(void **state)
 {
-	struct items_server *test = *state;
-	struct import import = { .test = test, .token = cancel_create(NULL) };
+	struct app_server *test = *state;
+	struct long_write other = { .test = test, .token = cancel_create(NULL) };
 	struct http_response res;
-	gate_init(&import.begun);
-	gate_init(&import.go);
-	actor_start(&import.actor, run_import, &import);
-	gate_wait(&import.begun);
-	items_server_perform(test, "POST", "/v1/items",
+	gate_init(&other.begun);
+	gate_init(&other.go);
+	actor_start(&other.actor, run_long_write, &other);
+	gate_wait(&other.begun);
+	app_server_perform(test, "POST", "/v1/items",
 		HEADERS(JSON_BODY, "X-Request-Timeout: 0.05"), BOLT, &res);
 	http_assert_problem(&res, 503, "/problems/busy");
 	assert_string_equal(http_header(&res, "Retry-After"), "1");
 	http_response_finish(&res);
-	gate_open(&import.go);
-	actor_join(&import.actor);
-	gate_finish(&import.begun);
-	gate_finish(&import.go);
-	cancel_unref(import.token);
-	assert_int_equal(items_server_rows(test), 0);
+	gate_open(&other.go);
+	actor_join(&other.actor);
+	gate_finish(&other.begun);
+	gate_finish(&other.go);
+	cancel_unref(other.token);
+	assert_int_equal(app_server_rows(test, "items"), 0);
 	add_bolt(test);
 }
 
 static void a_write_that_waits_for_a_lock_runs_out_of_time(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
-	items_server_lock(test);
-	items_server_perform(test, "POST", "/v1/items",
+	app_server_lock(test);
+	app_server_perform(test, "POST", "/v1/items",
 		HEADERS(JSON_BODY, "X-Request-Timeout: 0.05"), BOLT, &res);
 	http_assert_problem(&res, 504, "/problems/deadline");
 	http_response_finish(&res);
-	items_server_unlock(test);
+	app_server_unlock(test);
 	add_bolt(test);
-	assert_int_equal(items_server_rows(test), 1);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 }
 
 #define TEST(name) \
-	cmocka_unit_test_setup_teardown(name, items_server_setup, items_server_teardown)
+	cmocka_unit_test_setup_teardown(name, app_server_setup, app_server_teardown)
 
 int main(void)
 {
@@ -646,7 +644,7 @@ int main(void)
 		TEST(a_body_over_the_limit_is_refused),
 		TEST(of_those_who_change_the_same_version_one_succeeds),
 		TEST(a_client_that_leaves_before_its_turn_has_changed_nothing),
-		TEST(a_write_behind_an_import_is_told_to_come_back),
+		TEST(a_write_behind_a_long_one_is_told_to_come_back),
 		TEST(a_write_that_waits_for_a_lock_runs_out_of_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,8 +19,8 @@
 
 #include <cmocka.h>
 
+#include "tests/support/app_server.h"
 #include "tests/support/fault_vfs.h"
-#include "tests/support/items_server.h"
 #include "tests/support/process.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"
@@ -38,10 +38,10 @@
  */
 
 static void assert_full(
-	struct items_server *test, const char *method, const char *path, const char *body)
+	struct app_server *test, const char *method, const char *path, const char *body)
 {
 	struct http_response res;
-	items_server_perform(test, method, path, HEADERS(JSON_BODY), body, &res);
+	app_server_perform(test, method, path, HEADERS(JSON_BODY), body, &res);
 	json_t *problem = http_problem(&res, 507, "/problems/disk-full");
 	assert_string_equal(json_string_value(json_object_get(problem, "detail")),
 		"There is no space left to store this."); /* no path, no SQL */
@@ -49,14 +49,14 @@ static void assert_full(
 	http_response_finish(&res);
 }
 
-static unsigned post(struct items_server *test)
+static unsigned post(struct app_server *test)
 {
-	return items_server_status(test, "POST", "/v1/items", HEADERS(JSON_BODY), BOLT);
+	return app_server_status(test, "POST", "/v1/items", HEADERS(JSON_BODY), BOLT);
 }
 
 static void every_change_is_refused_and_every_read_answered(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	assert_int_equal(post(test), 201);
 	fault_vfs_set_full(true);
 	for (int i = 0; i < 3; i++) {
@@ -69,18 +69,18 @@ static void every_change_is_refused_and_every_read_answered(void **state)
 		assert_int_equal(http_get_status(test->server.port, "/readyz"), 200);
 	}
 	fault_vfs_set_full(false);
-	assert_int_equal(items_server_int(test, "SELECT version FROM items"), 1);
+	assert_int_equal(app_server_int(test, "SELECT version FROM items"), 1);
 	assert_int_equal(post(test), 201);
 	assert_int_equal(
-		items_server_status(test, "DELETE", "/v1/items/1", NULL, NULL), 204);
-	assert_int_equal(items_server_rows(test), 1);
+		app_server_status(test, "DELETE", "/v1/items/1", NULL, NULL), 204);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 }
 
 static void a_disk_that_is_full_at_the_start_serves_what_it_has(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	assert_int_equal(post(test), 201);
-	items_server_restart(test);
+	app_server_restart(test);
 	fault_vfs_set_full(true);
 	assert_int_equal(http_get_status(test->server.port, "/v1/items/1"), 200);
 	assert_full(test, "POST", "/v1/items", BOLT);
@@ -95,7 +95,7 @@ static void a_disk_that_is_full_at_the_start_serves_what_it_has(void **state)
 enum { WRITERS = 8, SWITCHES = 40 };
 
 struct writer {
-	struct items_server *test;
+	struct app_server *test;
 	pthread_t thread;
 	atomic_bool *stop;
 	unsigned made;
@@ -139,7 +139,7 @@ static void make_it(bool full)
 
 static void nothing_acknowledged_is_lost_while_space_comes_and_goes(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct writer writers[WRITERS];
 	atomic_bool stop = false;
 	unsigned made = 0;
@@ -159,7 +159,7 @@ static void nothing_acknowledged_is_lost_while_space_comes_and_goes(void **state
 		assert_true(writers[i].refused > 0);
 		made += writers[i].made;
 	}
-	assert_int_equal(items_server_rows(test), made);
+	assert_int_equal(app_server_rows(test, "items"), made);
 	assert_true(test_db_is_sound(test->server.db_path));
 }
 
@@ -297,7 +297,7 @@ static void a_real_disk_fills_up_and_is_emptied_again(void **state)
 }
 
 #define TEST(name) \
-	cmocka_unit_test_setup_teardown(name, items_server_setup, items_server_teardown)
+	cmocka_unit_test_setup_teardown(name, app_server_setup, app_server_teardown)
 
 int main(void)
 {

@@ -15,7 +15,7 @@
 #include "handlers/items_json.h"
 #include "handlers/routes.h"
 #include "handlers/seed.h"
-#include "tests/support/items_server.h"
+#include "tests/support/app_server.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
@@ -30,11 +30,11 @@ enum { MANY = 50000, ROUND_TRIP = 100000 / HANGUP_SLOWDOWN, WEIRD = 4 };
 
 static int set_up_with(void **state, int64_t stall_ms)
 {
-	struct items_server *test = items_server_create();
+	struct app_server *test = app_server_create();
 	test->server.config.long_threads = 2;
 	test->server.config.stall_timeout_ms = stall_ms;
 	test->server.db_config.long_readers = 2;
-	items_server_start(test, routes, routes_count);
+	app_server_start(test, routes, routes_count);
 	*state = test;
 	return 0;
 }
@@ -51,14 +51,14 @@ static int set_up_impatient(void **state)
 	return set_up_with(state, IMPATIENT_MS);
 }
 
-static void seed(struct items_server *test, int64_t count)
+static void seed(struct app_server *test, int64_t count)
 {
 	int64_t added;
 	assert_int_equal(seed_items(test->server.db, count, &added), ERR_OK);
 	assert_int_equal(added, count);
 }
 
-static void add_weird_items(struct items_server *test)
+static void add_weird_items(struct app_server *test)
 {
 	test_server_sql(&test->server,
 		"INSERT INTO items (name, category, quantity, price_cents, created_at,"
@@ -70,25 +70,25 @@ static void add_weird_items(struct items_server *test)
 		" ('</script>', 'm10', 10, 100, 1000, 10000, 100000)");
 }
 
-static void export(struct items_server *test, const char *query, const char *accept,
+static void export(struct app_server *test, const char *query, const char *accept,
 	struct http_response *ret)
 {
 	char path[256];
 	snprintf(path, sizeof path, EXPORT "%s", query);
-	items_server_perform(test, "GET", path, HEADERS(accept), NULL, ret);
+	app_server_perform(test, "GET", path, HEADERS(accept), NULL, ret);
 	assert_int_equal(ret->status, 200);
 	assert_true(ret->whole);
 }
 
-static struct pool_stats long_lane(struct items_server *test)
+static struct pool_stats long_lane(struct app_server *test)
 {
 	return test_server_stats(&test->server).lanes[LANE_LONG];
 }
 
 /* Nobody keeps an old snapshot: all of the WAL can be copied and cut off. */
-static bool wal_can_be_truncated(struct items_server *test)
+static bool wal_can_be_truncated(struct app_server *test)
 {
-	return items_server_int(test, "PRAGMA wal_checkpoint(TRUNCATE)") == 0;
+	return app_server_int(test, "PRAGMA wal_checkpoint(TRUNCATE)") == 0;
 }
 
 /*
@@ -113,10 +113,10 @@ static void assert_lines_equal(const char *body, json_t *items)
 	assert_string_equal(body, "");
 }
 
-static json_t *list_all(struct items_server *test)
+static json_t *list_all(struct app_server *test)
 {
 	struct http_response res;
-	items_server_perform(test, "GET", "/v1/items?limit=1000", NULL, NULL, &res);
+	app_server_perform(test, "GET", "/v1/items?limit=1000", NULL, NULL, &res);
 	json_t *list = http_json(&res);
 	json_t *items = json_incref(json_object_get(list, "items"));
 	json_decref(list);
@@ -126,7 +126,7 @@ static json_t *list_all(struct items_server *test)
 
 static void lines_and_array_hold_what_the_list_holds(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	add_weird_items(test);
 	seed(test, 500);
@@ -161,21 +161,20 @@ static void the_client_says_which_form_it_wants(void **state)
 			"application/x-ndjson" },
 		{ "Accept: application/json, */*;q=0.1", "application/json" },
 	};
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		export(test, "", rows[i].accept, &res);
 		assert_string_equal(http_header(&res, "Content-Type"), rows[i].type);
 		http_response_finish(&res);
 	}
-	items_server_perform(
-		test, "GET", EXPORT, HEADERS("Accept: text/csv"), NULL, &res);
+	app_server_perform(test, "GET", EXPORT, HEADERS("Accept: text/csv"), NULL, &res);
 	http_assert_problem(&res, 406, "/problems/not-acceptable");
 	http_response_finish(&res);
 }
 
-static void assert_export(struct items_server *test, const char *query,
-	const char *accept, const char *body)
+static void assert_export(
+	struct app_server *test, const char *query, const char *accept, const char *body)
 {
 	struct http_response res;
 	export(test, query, accept, &res);
@@ -200,7 +199,7 @@ static int64_t count_lines(const char *body)
 
 static void a_category_is_exported_alone(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	add_weird_items(test);
 	seed(test, 20000);
@@ -219,23 +218,22 @@ static void a_bad_category_is_refused(void **state)
 {
 	static const char *const queries[] = { "?category=a&category=b", "?category=%00",
 		"?category=%ff" };
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
 		struct http_response res;
 		char path[128];
 		snprintf(path, sizeof path, EXPORT "%s", queries[i]);
-		items_server_perform(test, "GET", path, NULL, NULL, &res);
+		app_server_perform(test, "GET", path, NULL, NULL, &res);
 		http_assert_problem(&res, 400, "/problems/bad-request");
 		http_response_finish(&res);
-		assert_int_equal(
-			items_server_status(test, "HEAD", path, NULL, NULL), 400);
+		assert_int_equal(app_server_status(test, "HEAD", path, NULL, NULL), 400);
 	}
 }
 
 /* However long it would be. */
 static void head_answers_without_running_the_query(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	struct raw raw;
 	seed(test, 1000);
@@ -279,7 +277,7 @@ static char *importable(const char *lines)
 
 static void what_was_exported_can_be_imported_again(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response first;
 	struct http_response second;
 	struct http_response imported;
@@ -295,15 +293,15 @@ static void what_was_exported_can_be_imported_again(void **state)
 	char *body = importable(first.body);
 	test_server_sql(&test->server,
 		"CREATE TABLE was AS SELECT " FIELDS " FROM items; DELETE FROM items");
-	items_server_perform(test, "POST", "/v1/items/import",
+	app_server_perform(test, "POST", "/v1/items/import",
 		HEADERS("Content-Type: application/x-ndjson"), body, &imported);
 	assert_int_equal(imported.status, 200);
-	assert_int_equal(items_server_rows(test), ROUND_TRIP + WEIRD - 1);
-	assert_int_equal(items_server_int(test,
+	assert_int_equal(app_server_rows(test, "items"), ROUND_TRIP + WEIRD - 1);
+	assert_int_equal(app_server_int(test,
 				 "SELECT count(*) FROM (SELECT " FIELDS
 				 " FROM was EXCEPT SELECT " FIELDS " FROM items)"),
 		0);
-	assert_int_equal(items_server_int(test,
+	assert_int_equal(app_server_int(test,
 				 "SELECT count(*) FROM (SELECT " FIELDS
 				 " FROM items EXCEPT SELECT " FIELDS " FROM was)"),
 		0);
@@ -318,19 +316,19 @@ static void what_was_exported_can_be_imported_again(void **state)
  */
 
 /* A victim that reads nothing more than this. */
-static void start_reading_slowly(struct items_server *test, struct raw *raw)
+static void start_reading_slowly(struct app_server *test, struct raw *raw)
 {
 	raw_connect_narrow(raw, test->server.port);
 	raw_send(raw, GET);
 	assert_true(raw_expect(raw, "{\"id\":1,"));
 }
 
-static void wait_until_the_pipe_is_full(struct items_server *test)
+static void wait_until_the_pipe_is_full(struct app_server *test)
 {
 	WAIT_UNTIL(long_lane(test).waiting == 1);
 }
 
-static void assert_cancelled(struct items_server *test, const char *cause)
+static void assert_cancelled(struct app_server *test, const char *cause)
 {
 	json_t *line = test_server_log_line(&test->server, "victim");
 	assert_string_equal(log_text(line, "cause"), cause);
@@ -339,16 +337,16 @@ static void assert_cancelled(struct items_server *test, const char *cause)
 	WAIT_UNTIL(wal_can_be_truncated(test)); /* the writer may be at a checkpoint */
 }
 
-static void write_one(struct items_server *test)
+static void write_one(struct app_server *test)
 {
 	assert_int_equal(
-		items_server_status(test, "POST", "/v1/items", HEADERS(JSON_BODY), NUT),
+		app_server_status(test, "POST", "/v1/items", HEADERS(JSON_BODY), NUT),
 		201);
 }
 
 static void a_client_that_leaves_before_the_first_byte_is_forgotten(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct cancel *own = cancel_create(NULL);
 	struct conn *conns[2];
 	struct raw raw;
@@ -371,7 +369,7 @@ static void a_client_that_leaves_before_the_first_byte_is_forgotten(void **state
 /* The snapshot is held as long as the export runs, and no longer. */
 static void a_client_that_leaves_with_a_full_pipe_frees_the_snapshot(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct raw raw;
 	seed(test, MANY);
 	start_reading_slowly(test, &raw);
@@ -384,7 +382,7 @@ static void a_client_that_leaves_with_a_full_pipe_frees_the_snapshot(void **stat
 
 static void a_client_that_leaves_in_midstream_is_forgotten(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct raw raw;
 	seed(test, MANY);
 	start_reading_slowly(test, &raw);
@@ -396,7 +394,7 @@ static void a_client_that_leaves_in_midstream_is_forgotten(void **state)
 /* It sees that something is missing: the last chunk never comes. */
 static void a_client_that_stops_reading_is_cut_at_the_stall_timeout(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct raw raw;
 	seed(test, MANY);
 	start_reading_slowly(test, &raw);
@@ -407,7 +405,7 @@ static void a_client_that_stops_reading_is_cut_at_the_stall_timeout(void **state
 
 static void what_changes_meanwhile_is_not_in_it(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct raw raw;
 	struct http_response res;
 	seed(test, MANY);
@@ -428,17 +426,17 @@ static void what_changes_meanwhile_is_not_in_it(void **state)
 static int set_up_small_wal(void **state)
 {
 	enum { WAL_MAX = 4 << 20, PATIENT_MS = 60000 };
-	struct items_server *test = items_server_create();
+	struct app_server *test = app_server_create();
 	test->server.config.stall_timeout_ms = PATIENT_MS;
 	test->server.db_config.wal_max_bytes = WAL_MAX;
-	items_server_start(test, routes, routes_count);
+	app_server_start(test, routes, routes_count);
 	*state = test;
 	return 0;
 }
 
 static void an_export_in_the_way_of_a_large_wal_is_cut(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct raw raw;
 	seed(test, MANY);
 	start_reading_slowly(test, &raw);
@@ -451,10 +449,10 @@ static void an_export_in_the_way_of_a_large_wal_is_cut(void **state)
 
 static void the_log_line_tells_how_much_it_was(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	seed(test, MANY);
-	items_server_perform(
+	app_server_perform(
 		test, "GET", EXPORT, HEADERS("X-Request-Id: whole"), NULL, &res);
 	json_t *line = test_server_log_line(&test->server, "whole");
 	assert_int_equal(log_int(line, "rows"), MANY);
@@ -464,9 +462,9 @@ static void the_log_line_tells_how_much_it_was(void **state)
 	http_response_finish(&res);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, items_server_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, app_server_teardown)
 #define TEST_SET_UP(name, by) \
-	cmocka_unit_test_setup_teardown(name, by, items_server_teardown)
+	cmocka_unit_test_setup_teardown(name, by, app_server_teardown)
 
 int main(void)
 {

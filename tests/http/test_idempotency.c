@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "handlers/routes.h"
+#include "tests/support/app_server.h"
 #include "tests/support/fault_vfs.h"
-#include "tests/support/items_server.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
@@ -26,15 +26,15 @@
 #define KEY   "Idempotency-Key: 7b0e1c4e"
 #define OTHER "Idempotency-Key: 7b0e1c4f"
 
-static void post(struct items_server *test, const char *const *headers, const char *body,
+static void post(struct app_server *test, const char *const *headers, const char *body,
 	struct http_response *ret)
 {
-	items_server_perform(test, "POST", "/v1/items", headers, body, ret);
+	app_server_perform(test, "POST", "/v1/items", headers, body, ret);
 }
 
 /* Makes item number id. */
 static void assert_made(
-	struct items_server *test, const char *const *headers, const char *body, int id)
+	struct app_server *test, const char *const *headers, const char *body, int id)
 {
 	struct http_response res;
 	char location[32];
@@ -44,11 +44,11 @@ static void assert_made(
 	assert_string_equal(http_header(&res, "Location"), location);
 	assert_null(http_header(&res, "Idempotency-Replayed"));
 	http_response_finish(&res);
-	assert_int_equal(items_server_rows(test), id);
+	assert_int_equal(app_server_rows(test, "items"), id);
 }
 
 /* first was made before. */
-static void assert_replayed(struct items_server *test, const char *const *headers,
+static void assert_replayed(struct app_server *test, const char *const *headers,
 	const char *body, const struct http_response *first)
 {
 	static const char *const same[] = { "Location", "ETag", "Content-Type",
@@ -71,7 +71,7 @@ static void assert_replayed(struct items_server *test, const char *const *header
 
 static void a_repeat_gets_the_first_answer_and_makes_nothing(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response first;
 	post(test, HEADERS(JSON_BODY, KEY), BOLT, &first);
 	assert_int_equal(first.status, 201);
@@ -79,41 +79,41 @@ static void a_repeat_gets_the_first_answer_and_makes_nothing(void **state)
 	assert_null(http_header(&first, "Idempotency-Replayed"));
 	assert_replayed(test, HEADERS(JSON_BODY, KEY), BOLT, &first);
 	assert_replayed(test, HEADERS(JSON_BODY, KEY), BOLT, &first);
-	assert_int_equal(items_server_rows(test), 1);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 	http_response_finish(&first);
 }
 
 /* It is the answer that is kept, not the item. */
 static void the_answer_outlives_changes_of_the_item(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response first;
 	post(test, HEADERS(JSON_BODY, KEY), BOLT, &first);
 	assert_int_equal(
-		items_server_status(test, "PUT", "/v1/items/1", HEADERS(JSON_BODY), NUT),
+		app_server_status(test, "PUT", "/v1/items/1", HEADERS(JSON_BODY), NUT),
 		200);
 	assert_replayed(test, HEADERS(JSON_BODY, KEY), BOLT, &first);
 	assert_int_equal(
-		items_server_status(test, "DELETE", "/v1/items/1", NULL, NULL), 204);
+		app_server_status(test, "DELETE", "/v1/items/1", NULL, NULL), 204);
 	assert_replayed(test, HEADERS(JSON_BODY, KEY), BOLT, &first);
-	assert_int_equal(items_server_rows(test), 0);
+	assert_int_equal(app_server_rows(test, "items"), 0);
 	http_response_finish(&first);
 }
 
 static void the_answer_outlives_the_service(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response first;
 	post(test, HEADERS(JSON_BODY, KEY), BOLT, &first);
-	items_server_restart(test);
+	app_server_restart(test);
 	assert_replayed(test, HEADERS(JSON_BODY, KEY), BOLT, &first);
-	assert_int_equal(items_server_rows(test), 1);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 	http_response_finish(&first);
 }
 
 static void each_key_and_no_key_make_an_item_each(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	assert_made(test, HEADERS(JSON_BODY, KEY), BOLT, 1);
 	assert_made(test, HEADERS(JSON_BODY, OTHER), BOLT, 2);
 	assert_made(test, HEADERS(JSON_BODY), BOLT, 3);
@@ -123,7 +123,7 @@ static void each_key_and_no_key_make_an_item_each(void **state)
 static void a_key_is_for_one_request(void **state)
 {
 	static const char *const others[] = { NUT, BOLT " " }; /* byte by byte */
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	assert_made(test, HEADERS(JSON_BODY, KEY), BOLT, 1);
 	struct http_response res;
 	for (size_t i = 0; i < 2; i++) {
@@ -134,12 +134,12 @@ static void a_key_is_for_one_request(void **state)
 		http_response_finish(&res);
 	}
 	assert_replayed(test, HEADERS(JSON_BODY, KEY), BOLT, NULL);
-	assert_int_equal(items_server_rows(test), 1);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 }
 
 static void a_key_is_kept_for_a_day(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	assert_made(test, HEADERS(JSON_BODY, KEY), BOLT, 1);
 	stranger_exec(test->stranger,
 		"UPDATE kept_answers SET kept_at = kept_at - 24 * 3600 * 1000 + 60000");
@@ -159,7 +159,7 @@ static void a_malformed_key_is_refused(void **state)
 	static const char *const keys[] = { "Idempotency-Key;", "Idempotency-Key: a b",
 		"Idempotency-Key: a\tb", "Idempotency-Key: caf\xc3\xa9",
 		"Idempotency-Key: \x7f" };
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
 		post(test, HEADERS(JSON_BODY, keys[i]), BOLT, &res);
@@ -175,12 +175,12 @@ static void a_malformed_key_is_refused(void **state)
 		"Idempotency-Key must be there once, with 1 to 255 visible ASCII characters.");
 	json_decref(problem);
 	http_response_finish(&res);
-	assert_int_equal(items_server_rows(test), 0);
+	assert_int_equal(app_server_rows(test, "items"), 0);
 }
 
 static void a_key_has_255_characters_at_most(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	char header[300] = "Idempotency-Key: ";
 	size_t start = strlen(header);
@@ -199,14 +199,14 @@ static void a_key_has_255_characters_at_most(void **state)
 
 static void a_request_that_fails_leaves_the_key_free(void **state)
 {
-	struct items_server *test = *state;
-	assert_int_equal(items_server_status(test, "POST", "/v1/items",
+	struct app_server *test = *state;
+	assert_int_equal(app_server_status(test, "POST", "/v1/items",
 				 HEADERS(JSON_BODY, KEY), "{}"),
 		422);
-	assert_int_equal(items_server_status(
+	assert_int_equal(app_server_status(
 				 test, "POST", "/v1/items", HEADERS(JSON_BODY, KEY), "{"),
 		400);
-	assert_int_equal(items_server_status(test, "POST", "/v1/items",
+	assert_int_equal(app_server_status(test, "POST", "/v1/items",
 				 HEADERS("Content-Type: text/plain", KEY), BOLT),
 		415);
 	assert_made(test, HEADERS(JSON_BODY, KEY), BOLT, 1);
@@ -214,7 +214,7 @@ static void a_request_that_fails_leaves_the_key_free(void **state)
 
 static void a_full_disk_leaves_the_key_free(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	fault_vfs_set_full(true);
 	post(test, HEADERS(JSON_BODY, KEY), BOLT, &res);
@@ -226,7 +226,7 @@ static void a_full_disk_leaves_the_key_free(void **state)
 
 static void a_commit_that_fails_once_keeps_one_answer(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	assert_made(test, HEADERS(JSON_BODY), BOLT, 1);
 	fault_vfs_arm(FAULT_SYNC, 1); /* then it is made again, alone, and succeeds */
@@ -243,7 +243,7 @@ static void a_commit_that_fails_once_keeps_one_answer(void **state)
  */
 
 static struct http_call *start_post(
-	struct items_server *test, const char *const *headers, const char *body)
+	struct app_server *test, const char *const *headers, const char *body)
 {
 	const struct http_request req = {
 		.method = "POST", .path = "/v1/items", .headers = headers, .body = body
@@ -254,7 +254,7 @@ static struct http_call *start_post(
 	return call;
 }
 
-static void assert_in_flight(struct items_server *test, const char *body)
+static void assert_in_flight(struct app_server *test, const char *body)
 {
 	struct http_response res;
 	post(test, HEADERS(JSON_BODY, KEY), body, &res);
@@ -265,33 +265,33 @@ static void assert_in_flight(struct items_server *test, const char *body)
 
 static void a_key_in_flight_is_refused_until_its_request_is_answered(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response first;
-	items_server_lock(test);
+	app_server_lock(test);
 	struct http_call *call = start_post(test, HEADERS(JSON_BODY, KEY), BOLT);
 	assert_in_flight(test, BOLT);
 	assert_in_flight(test, NUT);
 	struct http_call *other = start_post(test, HEADERS(JSON_BODY, OTHER), BOLT);
-	items_server_unlock(test);
+	app_server_unlock(test);
 	http_join(call, &first);
 	http_join(other, NULL);
 	assert_int_equal(first.status, 201);
 	assert_replayed(test, HEADERS(JSON_BODY, KEY), BOLT, &first);
-	assert_int_equal(items_server_rows(test), 2);
+	assert_int_equal(app_server_rows(test, "items"), 2);
 	http_response_finish(&first);
 }
 
 static void a_refused_repeat_does_not_free_the_key(void **state)
 {
-	struct items_server *test = *state;
-	items_server_lock(test);
+	struct app_server *test = *state;
+	app_server_lock(test);
 	struct http_call *call = start_post(test, HEADERS(JSON_BODY, KEY), BOLT);
 	for (int i = 0; i < 3; i++)
 		assert_in_flight(test, BOLT);
-	items_server_unlock(test);
+	app_server_unlock(test);
 	http_join(call, NULL);
 	assert_replayed(test, HEADERS(JSON_BODY, KEY), BOLT, NULL);
-	assert_int_equal(items_server_rows(test), 1);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 }
 
 /*
@@ -300,17 +300,17 @@ static void a_refused_repeat_does_not_free_the_key(void **state)
 
 static void a_client_that_leaves_before_the_commit_leaves_the_key_free(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	const char *const *headers = HEADERS(JSON_BODY, KEY, "X-Request-Id: left");
-	items_server_lock(test);
+	app_server_lock(test);
 	http_hang_up(start_post(test, headers, BOLT));
 	json_t *line = test_server_log_line(&test->server, "left"); /* locked still */
 	assert_int_equal(log_int(line, "status"), 499);
 	assert_string_equal(log_text(line, "cause"), "client_gone");
 	assert_null(json_object_get(line, "committed"));
 	json_decref(line);
-	items_server_unlock(test);
-	assert_int_equal(items_server_rows(test), 0);
+	app_server_unlock(test);
+	assert_int_equal(app_server_rows(test, "items"), 0);
 	assert_made(test, HEADERS(JSON_BODY, KEY), NUT, 1); /* nothing was kept of it */
 }
 
@@ -333,7 +333,7 @@ static const struct route shown_routes[] = {
 };
 
 struct shown {
-	struct items_server *test;
+	struct app_server *test;
 	struct gate syncing;
 	struct gate synced;
 };
@@ -343,8 +343,8 @@ static int set_up_shown(void **state)
 	struct shown *shown = calloc(1, sizeof *shown);
 	gate_init(&shown->syncing);
 	gate_init(&shown->synced);
-	shown->test = items_server_create();
-	items_server_start(shown->test, shown_routes, 1);
+	shown->test = app_server_create();
+	app_server_start(shown->test, shown_routes, 1);
 	*state = shown;
 	return 0;
 }
@@ -354,14 +354,14 @@ static int tear_down_shown(void **state)
 	struct shown *shown = *state;
 	void *test = shown->test;
 	cancel_unref(atomic_exchange(&token_of_post, NULL));
-	items_server_teardown(&test);
+	app_server_teardown(&test);
 	gate_finish(&shown->syncing);
 	gate_finish(&shown->synced);
 	free(shown);
 	return 0;
 }
 
-static void assert_logged_as_committed(struct items_server *test)
+static void assert_logged_as_committed(struct app_server *test)
 {
 	json_t *line = test_server_log_line(&test->server, "left");
 	assert_int_equal(log_int(line, "status"), 499);
@@ -373,7 +373,7 @@ static void assert_logged_as_committed(struct items_server *test)
 
 static void leave_during_the_commit(struct shown *shown, void (*leave)(struct raw *raw))
 {
-	struct items_server *test = shown->test;
+	struct app_server *test = shown->test;
 	struct raw raw;
 	fault_vfs_gate_sync(&shown->syncing, &shown->synced);
 	raw_connect(&raw, test->server.port);
@@ -386,9 +386,9 @@ static void leave_during_the_commit(struct shown *shown, void (*leave)(struct ra
 	WAIT_UNTIL(cancel_cause(atomic_load(&token_of_post)) == CANCEL_CLIENT_GONE);
 	gate_open(&shown->synced);
 	assert_logged_as_committed(test);
-	assert_int_equal(items_server_rows(test), 1);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 	assert_replayed(test, HEADERS(JSON_BODY, KEY), BOLT, NULL);
-	assert_int_equal(items_server_rows(test), 1);
+	assert_int_equal(app_server_rows(test, "items"), 1);
 }
 
 static void one_who_leaves_during_the_commit_finds_his_answer_kept(void **state)
@@ -404,7 +404,7 @@ static void one_who_is_torn_away_during_the_commit_finds_it_too(void **state)
 static void a_deadline_during_the_commit_is_too_late(void **state)
 {
 	struct shown *shown = *state;
-	struct items_server *test = shown->test;
+	struct app_server *test = shown->test;
 	struct http_response res;
 	fault_vfs_gate_sync(&shown->syncing, &shown->synced);
 	const struct http_request req = { .method = "POST",
@@ -427,7 +427,7 @@ static void a_deadline_during_the_commit_is_too_late(void **state)
 }
 
 #define TEST(name) \
-	cmocka_unit_test_setup_teardown(name, items_server_setup, items_server_teardown)
+	cmocka_unit_test_setup_teardown(name, app_server_setup, app_server_teardown)
 #define TEST_SHOWN(name) \
 	cmocka_unit_test_setup_teardown(name, set_up_shown, tear_down_shown)
 

@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "handlers/routes.h"
+#include "tests/support/app_server.h"
 #include "tests/support/fault_vfs.h"
-#include "tests/support/items_server.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
@@ -32,7 +32,7 @@
 enum { LINE_MAX_BYTES = 1000, IMPORT_MAX_BYTES = 20000000, LONG_THREADS = 2 };
 
 struct fixture {
-	struct items_server *test;
+	struct app_server *test;
 	struct gate fired;   /* the victim's token has fired */
 	struct gate reached; /* the writer is at the place where it is held */
 	struct gate go;      /* and may go on */
@@ -67,7 +67,7 @@ static const struct route test_routes[] = {
 	{ "GET", "/v1/items/{id}", items_handle_get, .lane = LANE_SHORT },
 };
 
-static void start_with(struct items_server *test)
+static void start_with(struct app_server *test)
 {
 	fixture = (struct fixture){ .test = test };
 	gate_init(&fixture.fired);
@@ -76,12 +76,12 @@ static void start_with(struct items_server *test)
 	test->server.config.max_body_bytes = LINE_MAX_BYTES;
 	test->server.config.max_import_bytes = IMPORT_MAX_BYTES;
 	test->server.config.long_threads = LONG_THREADS;
-	items_server_start(test, test_routes, sizeof test_routes / sizeof *test_routes);
+	app_server_start(test, test_routes, sizeof test_routes / sizeof *test_routes);
 }
 
 static int set_up(void **state)
 {
-	struct items_server *test = items_server_create();
+	struct app_server *test = app_server_create();
 	start_with(test);
 	*state = test;
 	return 0;
@@ -90,17 +90,17 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	gate_open(&fixture.go);
-	int status = items_server_teardown(state);
+	int status = app_server_teardown(state);
 	gate_finish(&fixture.fired);
 	gate_finish(&fixture.reached);
 	gate_finish(&fixture.go);
 	return status;
 }
 
-static void post(struct items_server *test, const char *const *headers, const char *body,
+static void post(struct app_server *test, const char *const *headers, const char *body,
 	struct http_response *ret)
 {
-	items_server_perform(test, "POST", "/v1/items/import", headers, body, ret);
+	app_server_perform(test, "POST", "/v1/items/import", headers, body, ret);
 }
 
 static void assert_imported(struct http_response *res, int64_t count)
@@ -126,7 +126,7 @@ static char *make_lines(int count)
 	return body;
 }
 
-static struct pool_stats long_lane(struct items_server *test)
+static struct pool_stats long_lane(struct app_server *test)
 {
 	return test_server_stats(&test->server).lanes[LANE_LONG];
 }
@@ -153,23 +153,23 @@ static const struct {
 
 static void every_good_body_is_imported(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	int64_t rows = 0;
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
 		struct http_response res;
 		post(test, HEADERS(good[i].type), good[i].body, &res);
 		assert_imported(&res, good[i].imported);
 		rows += good[i].imported;
-		assert_int_equal(items_server_rows(test), rows);
+		assert_int_equal(app_server_rows(test, "items"), rows);
 	}
 	assert_int_equal(
-		items_server_int(test,
+		app_server_int(test,
 			"SELECT count(*) FROM items WHERE name = 'bolt' AND category = 'm8'"
 			" AND quantity = 3 AND price_cents = 12 AND version = 1"
 			" AND created_at = updated_at"),
 		6);
 	assert_int_equal(
-		items_server_int(test,
+		app_server_int(test,
 			"SELECT count(*) FROM items WHERE name = 'nut' AND quantity = 0"
 			" AND price_cents = 0"),
 		4);
@@ -209,7 +209,7 @@ static const struct {
 
 static void every_bad_body_is_refused_with_its_place_and_nothing_is_kept(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct http_response res;
 		post(test, HEADERS(bad[i].type), bad[i].body, &res);
@@ -218,11 +218,11 @@ static void every_bad_body_is_refused_with_its_place_and_nothing_is_kept(void **
 			bad[i].detail);
 		json_decref(problem);
 		http_response_finish(&res);
-		assert_int_equal(items_server_rows(test), 0);
+		assert_int_equal(app_server_rows(test, "items"), 0);
 	}
 }
 
-static void assert_pointers(struct items_server *test, const char *type, const char *body,
+static void assert_pointers(struct app_server *test, const char *type, const char *body,
 	const char *first, const char *second)
 {
 	struct http_response res;
@@ -248,7 +248,7 @@ static void every_broken_rule_of_an_item_is_told_with_a_pointer(void **state)
 
 static void a_line_over_the_limit_is_refused(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	char body[2 * LINE_MAX_BYTES];
 	snprintf(body, sizeof body, BOLT "\n%*s\n", LINE_MAX_BYTES + 1, NUT);
@@ -279,7 +279,7 @@ static void assert_refused_and_closed(struct raw *raw, unsigned status, const ch
 
 static void a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct raw raw;
 	raw_connect(&raw, test->server.port);
 	raw_sendf(&raw,
@@ -290,7 +290,7 @@ static void a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(void *
 
 static void a_client_that_waits_for_100_gets_it(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct raw raw;
 	struct http_response res;
 	raw_connect(&raw, test->server.port);
@@ -314,7 +314,7 @@ static void send_chunk(struct raw *raw, const char *data, size_t len)
 /* It does not say how long it is. */
 static void a_chunked_body_over_the_limit_is_refused_and_cut(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	char *lines = make_lines(10000);
 	struct raw raw;
 	raw_connect(&raw, test->server.port);
@@ -322,25 +322,25 @@ static void a_chunked_body_over_the_limit_is_refused_and_cut(void **state)
 	for (size_t sent = 0; sent <= IMPORT_MAX_BYTES; sent += strlen(lines))
 		send_chunk(&raw, lines, strlen(lines));
 	assert_refused_and_closed(&raw, 413, "/problems/too-large");
-	assert_int_equal(items_server_rows(test), 0);
+	assert_int_equal(app_server_rows(test, "items"), 0);
 	free(lines);
 }
 
 /* The rest of the body is not waited for: the answer comes at once, and then the end. */
 static void a_bad_line_is_answered_while_the_body_arrives(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct raw raw;
 	raw_connect(&raw, test->server.port);
 	raw_send(&raw,
 		HEAD LINES "\r\nContent-Length: 1000000\r\n\r\n" BOLT "\n" BAD "\n");
 	assert_refused_and_closed(&raw, 422, "/problems/validation");
-	assert_int_equal(items_server_rows(test), 0);
+	assert_int_equal(app_server_rows(test, "items"), 0);
 }
 
 static void a_client_that_sends_on_regardless_is_cut(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	char *lines = make_lines(10000);
 	struct raw raw;
 	raw_connect(&raw, test->server.port);
@@ -362,7 +362,7 @@ static void a_client_that_sends_on_regardless_is_cut(void **state)
 
 static void a_repeated_import_is_answered_as_the_first(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	post(test, HEADERS(LINES, KEY), BOLT "\n" NUT "\n", &res);
 	assert_null(http_header(&res, "Idempotency-Replayed"));
@@ -373,12 +373,12 @@ static void a_repeated_import_is_answered_as_the_first(void **state)
 	post(test, HEADERS(LINES, KEY), BOLT "\n" NUT, &res); /* not the same bytes */
 	http_assert_problem(&res, 422, "/problems/idempotency-key-reused");
 	http_response_finish(&res);
-	assert_int_equal(items_server_rows(test), 2);
+	assert_int_equal(app_server_rows(test, "items"), 2);
 }
 
 static void a_refused_import_leaves_its_key_free(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	post(test, HEADERS(LINES, KEY), BOLT "\n" BAD "\n", &res);
 	assert_int_equal(res.status, 422);
@@ -392,20 +392,20 @@ static void a_refused_import_leaves_its_key_free(void **state)
  */
 
 /* Everything of the victim is gone but, if kept, its rows. */
-static void assert_left(struct items_server *test, const char *cause, int64_t kept)
+static void assert_left(struct app_server *test, const char *cause, int64_t kept)
 {
 	json_t *line = test_server_log_line(&test->server, "victim");
 	assert_string_equal(log_text(line, "cause"), cause);
 	assert_int_equal(json_is_true(json_object_get(line, "committed")), kept > 0);
 	json_decref(line);
 	test_server_wait_at_rest(&test->server);
-	assert_int_equal(items_server_rows(test), kept);
+	assert_int_equal(app_server_rows(test, "items"), kept);
 	assert_int_equal(
-		items_server_status(test, "POST", "/v1/items", HEADERS(JSON_BODY), NUT),
+		app_server_status(test, "POST", "/v1/items", HEADERS(JSON_BODY), NUT),
 		201);
 }
 
-static void assert_status_499(struct items_server *test)
+static void assert_status_499(struct app_server *test)
 {
 	json_t *line = test_server_log_line(&test->server, "victim");
 	assert_int_equal(log_int(line, "status"), 499);
@@ -413,7 +413,7 @@ static void assert_status_499(struct items_server *test)
 }
 
 /* Sends that, and leaves once the handler waits for more. */
-static void leave_after(struct items_server *test, const char *sent)
+static void leave_after(struct app_server *test, const char *sent)
 {
 	struct raw raw;
 	raw_connect(&raw, test->server.port);
@@ -450,7 +450,7 @@ static void nothing_is_kept_when_the_client_leaves_in_the_middle_of_many(void **
 }
 
 /* Sends all of an import; the writer is about to be held. */
-static void send_all(struct items_server *test, struct raw *raw, const char *lines)
+static void send_all(struct app_server *test, struct raw *raw, const char *lines)
 {
 	raw_connect(raw, test->server.port);
 	raw_sendf(raw, HEAD LINES "\r\n" KEY "\r\nContent-Length: %zu\r\n\r\n",
@@ -469,7 +469,7 @@ static enum err hold(struct conn *conn, void *arg)
 
 static void *hold_the_writer(void *arg)
 {
-	struct items_server *test = arg;
+	struct app_server *test = arg;
 	struct cancel *token = cancel_create(NULL);
 	assert_int_equal(db_write(test->server.db, token, hold, NULL), ERR_OK);
 	cancel_unref(token);
@@ -478,7 +478,7 @@ static void *hold_the_writer(void *arg)
 
 static void nothing_is_kept_when_the_client_leaves_while_all_is_staged(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	pthread_t holder;
 	struct raw raw;
 	pthread_create(&holder, NULL, hold_the_writer, test);
@@ -497,7 +497,7 @@ enum { MANY = 15000 }; /* do not fit into the writer's cache */
 
 static void nothing_is_kept_when_the_client_leaves_during_the_move(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	char *lines = make_lines(MANY);
 	struct raw raw;
 	fault_vfs_gate_write(&fixture.reached, &fixture.go);
@@ -513,7 +513,7 @@ static void nothing_is_kept_when_the_client_leaves_during_the_move(void **state)
 
 static void all_is_kept_when_the_client_leaves_during_the_commit(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	struct raw raw;
 	fault_vfs_gate_sync(&fixture.reached, &fixture.go);
@@ -535,7 +535,7 @@ static void all_is_kept_when_the_client_leaves_during_the_commit(void **state)
 
 static int set_up_impatient(void **state)
 {
-	struct items_server *test = items_server_create();
+	struct app_server *test = app_server_create();
 	test->server.config.stall_timeout_ms = 100;
 	start_with(test);
 	*state = test;
@@ -544,7 +544,7 @@ static int set_up_impatient(void **state)
 
 static void a_client_that_stops_sending_is_answered_at_the_stall_timeout(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct raw raw;
 	raw_connect(&raw, test->server.port);
 	raw_send(&raw, HEAD LINES "\r\nContent-Length: 1000\r\n\r\n" BOLT "\n{");
@@ -554,7 +554,7 @@ static void a_client_that_stops_sending_is_answered_at_the_stall_timeout(void **
 
 static int set_up_hurried(void **state)
 {
-	struct items_server *test = items_server_create();
+	struct app_server *test = app_server_create();
 	test->server.config.import_max_ms = 1;
 	start_with(test);
 	*state = test;
@@ -563,20 +563,20 @@ static int set_up_hurried(void **state)
 
 static void an_import_that_keeps_others_waiting_for_too_long_is_undone(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	char *lines = make_lines(MANY);
 	post(test, HEADERS(LINES), lines, &res);
 	http_assert_problem(&res, 503, "/problems/busy");
 	assert_string_equal(http_header(&res, "Retry-After"), "1");
 	http_response_finish(&res);
-	assert_int_equal(items_server_rows(test), 0);
+	assert_int_equal(app_server_rows(test, "items"), 0);
 	free(lines);
 }
 
 static void a_full_disk_is_told_and_the_next_import_is_taken(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	fault_vfs_set_full(true);
 	post(test, HEADERS(LINES), BOLT, &res);
@@ -589,7 +589,7 @@ static void a_full_disk_is_told_and_the_next_import_is_taken(void **state)
 
 static void the_log_line_tells_how_far_it_came(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	char *lines = make_lines(1000);
 	post(test, HEADERS(LINES, "X-Request-Id: whole"), lines, &res);
@@ -605,13 +605,13 @@ static void the_log_line_tells_how_far_it_came(void **state)
 /* Its own deadline passes while the import has the writer. */
 static void a_write_that_waits_for_an_import_is_told_to_try_again(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	struct http_response res;
 	struct raw raw;
 	fault_vfs_gate_sync(&fixture.reached, &fixture.go);
 	send_all(test, &raw, BOLT "\n" NUT "\n");
 	gate_wait(&fixture.reached);
-	items_server_perform(test, "POST", "/v1/items",
+	app_server_perform(test, "POST", "/v1/items",
 		HEADERS(JSON_BODY, "X-Request-Timeout: 0.05"), NUT, &res);
 	http_assert_problem(&res, 503, "/problems/busy");
 	assert_string_equal(http_header(&res, "Retry-After"), "1");
@@ -620,7 +620,7 @@ static void a_write_that_waits_for_an_import_is_told_to_try_again(void **state)
 	raw_read(&raw, &res);
 	assert_imported(&res, 2);
 	raw_close(&raw);
-	assert_int_equal(items_server_rows(test), 2);
+	assert_int_equal(app_server_rows(test, "items"), 2);
 }
 
 #define TEST(name)            cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -15,7 +15,7 @@
 
 #include "handlers/routes.h"
 #include "handlers/seed.h"
-#include "tests/support/items_server.h"
+#include "tests/support/app_server.h"
 #include "tests/support/raw.h"
 #include "tests/support/wait.h"
 
@@ -33,17 +33,17 @@ static int set_up(void **state)
 {
 	enum { PATIENT_MS = 600000 };
 	int64_t added;
-	struct items_server *test = items_server_create();
+	struct app_server *test = app_server_create();
 	test->server.config.long_threads = LONG_THREADS;
 	test->server.config.long_queue = LONG_QUEUE;
 	test->server.config.stall_timeout_ms = PATIENT_MS;
-	items_server_start(test, routes, routes_count);
+	app_server_start(test, routes, routes_count);
 	assert_int_equal(seed_items(test->server.db, ITEMS, &added), ERR_OK);
 	*state = test;
 	return 0;
 }
 
-static void start_export(struct items_server *test, struct raw *raw, int number)
+static void start_export(struct app_server *test, struct raw *raw, int number)
 {
 	raw_connect_narrow(raw, test->server.port);
 	raw_sendf(raw,
@@ -51,7 +51,7 @@ static void start_export(struct items_server *test, struct raw *raw, int number)
 		number);
 }
 
-static void start_import(struct items_server *test, struct raw *raw, int number)
+static void start_import(struct app_server *test, struct raw *raw, int number)
 {
 	raw_connect(raw, test->server.port);
 	raw_sendf(raw,
@@ -61,13 +61,13 @@ static void start_import(struct items_server *test, struct raw *raw, int number)
 		number);
 }
 
-static struct pool_stats long_lane(struct items_server *test)
+static struct pool_stats long_lane(struct app_server *test)
 {
 	return test_server_stats(&test->server).lanes[LANE_LONG];
 }
 
 /* As many as do not fit: each has its answer, while the others still run. */
-static void assert_refusals(struct items_server *test)
+static void assert_refusals(struct app_server *test)
 {
 	enum { FIT = LONG_THREADS + LONG_QUEUE };
 	WAIT_UNTIL(long_lane(test).refused == 2 * SLOW - FIT);
@@ -84,22 +84,22 @@ static void assert_refused(struct raw *raw)
 	http_response_finish(&res);
 }
 
-static void others_are_served(struct items_server *test)
+static void others_are_served(struct app_server *test)
 {
 	for (int i = 1; i <= POINT_REQUESTS; i++) {
 		char path[32];
 		snprintf(path, sizeof path, "/v1/items/%d", i);
-		assert_int_equal(items_server_status(test, "GET", path, NULL, NULL), 200);
-		assert_int_equal(items_server_status(test, "POST", "/v1/items",
+		assert_int_equal(app_server_status(test, "GET", path, NULL, NULL), 200);
+		assert_int_equal(app_server_status(test, "POST", "/v1/items",
 					 HEADERS(JSON_BODY), NUT),
 			201);
 	}
-	assert_int_equal(items_server_rows(test), ITEMS + POINT_REQUESTS);
+	assert_int_equal(app_server_rows(test, "items"), ITEMS + POINT_REQUESTS);
 }
 
 static void slow_transfers_are_in_nobodys_way(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	static struct raw exports[SLOW];
 	static struct raw imports[SLOW];
 	for (int i = 0; i < SLOW; i++) {
@@ -115,7 +115,7 @@ static void slow_transfers_are_in_nobodys_way(void **state)
 		raw_close(&imports[i]);
 	}
 	test_server_wait_at_rest(&test->server);
-	assert_int_equal(items_server_rows(test), ITEMS + POINT_REQUESTS);
+	assert_int_equal(app_server_rows(test, "items"), ITEMS + POINT_REQUESTS);
 	assert_int_equal(http_get_status(test->server.port, "/v1/items/export"), 200);
 }
 
@@ -123,7 +123,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			slow_transfers_are_in_nobodys_way, set_up, items_server_teardown),
+			slow_transfers_are_in_nobodys_way, set_up, app_server_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

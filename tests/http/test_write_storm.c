@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "handlers/routes.h"
-#include "tests/support/items_server.h"
+#include "tests/support/app_server.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
@@ -32,7 +32,7 @@ enum {
 enum logged { UNLOGGED, ANSWERED, COMMITTED, GONE, OTHER };
 
 struct client {
-	struct items_server *test;
+	struct app_server *test;
 	unsigned number;
 	unsigned seed;
 	pthread_t thread;
@@ -125,9 +125,9 @@ static void *post_and_leave(void *arg)
 }
 
 /* Those of requests that have ended come before the line of one that begins now. */
-static void wait_for_all_lines(struct items_server *test)
+static void wait_for_all_lines(struct app_server *test)
 {
-	unsigned status = items_server_status(
+	unsigned status = app_server_status(
 		test, "GET", "/healthz", HEADERS("X-Request-Id: last"), NULL);
 	assert_int_equal(status, 200);
 	WAIT_UNTIL(atomic_load(&last_line_read));
@@ -138,7 +138,7 @@ static void wait_for_all_lines(struct items_server *test)
  */
 
 /* By name; each at most once. */
-static void mark_rows(struct items_server *test, bool (*there)[POSTS])
+static void mark_rows(struct app_server *test, bool (*there)[POSTS])
 {
 	sqlite3_stmt *rows;
 	assert_int_equal(sqlite3_prepare_v2(test->stranger, "SELECT name FROM items", -1,
@@ -172,7 +172,7 @@ static void check_post(const struct client *client, unsigned number, bool there,
 static void rows_are_those_told_and_those_committed_after_their_client_left(void **state)
 {
 	static bool there[CLIENTS][POSTS];
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	unsigned counts[OTHER + 1] = { 0 };
 	for (unsigned i = 0; i < CLIENTS; i++) {
 		assert_int_equal(pthread_create(&clients[i].thread, NULL, post_and_leave,
@@ -197,7 +197,8 @@ static void rows_are_those_told_and_those_committed_after_their_client_left(void
 		CLIENTS * POSTS, counts[ANSWERED], counts[COMMITTED], counts[GONE],
 		counts[UNLOGGED], (unsigned)db_stats.commits);
 	assert_int_equal(counts[OTHER], 0);
-	assert_int_equal(items_server_rows(test), counts[ANSWERED] + counts[COMMITTED]);
+	assert_int_equal(
+		app_server_rows(test, "items"), counts[ANSWERED] + counts[COMMITTED]);
 	assert_int_equal(db_stats.writes_committed, counts[ANSWERED] + counts[COMMITTED]);
 	assert_true(counts[COMMITTED] > 0 && counts[GONE] > 0);
 	assert_true(
@@ -206,11 +207,11 @@ static void rows_are_those_told_and_those_committed_after_their_client_left(void
 
 static int set_up(void **state)
 {
-	struct items_server *test = items_server_create();
+	struct app_server *test = app_server_create();
 	test->server.log_sink = read_line;
 	for (unsigned i = 0; i < CLIENTS; i++)
 		clients[i] = (struct client){ .test = test, .number = i, .seed = i + 1 };
-	items_server_start(test, routes, routes_count);
+	app_server_start(test, routes, routes_count);
 	*state = test;
 	return 0;
 }
@@ -221,7 +222,7 @@ int main(void)
 		/* The teardown sees to it that all counts are back where they were. */
 		cmocka_unit_test_setup_teardown(
 			rows_are_those_told_and_those_committed_after_their_client_left,
-			set_up, items_server_teardown),
+			set_up, app_server_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@
 #include <sqlite3.h>
 
 #include "db/conn.h"
-#include "db/items.h"
+#include "db/items_transfer.h"
 #include "tests/support/items_db.h"
 
 enum { ITEMS = 120, ALL_MAX = 400 };

@@ -1,10 +1,10 @@
-#ifndef HANGUP_TESTS_SUPPORT_ITEMS_SERVER_H
-#define HANGUP_TESTS_SUPPORT_ITEMS_SERVER_H
+#ifndef HANGUP_TESTS_SUPPORT_APP_SERVER_H
+#define HANGUP_TESTS_SUPPORT_APP_SERVER_H
 
 /*
  * The service with its own routes inside the test program, on the disk of fault_vfs.h,
  * and somebody else who has the same database open. A fixture for cmocka: *state is a
- * struct items_server. Without the janitor, who writes when he likes.
+ * struct app_server. Without the janitor, who writes when he likes.
  */
 #include <sqlite3.h>
 
@@ -12,7 +12,7 @@
 #include "tests/support/http.h"
 #include "tests/support/test_server.h"
 
-struct items_server {
+struct app_server {
 	struct app app; /* the first: handlers of the test's own find the rest by it */
 	struct test_server server;
 	const struct route *routes;
@@ -20,24 +20,24 @@ struct items_server {
 	sqlite3 *stranger; /* another process, so to speak */
 };
 
-int items_server_setup(void **state); /* with the service's routes */
-int items_server_teardown(void **state);
+int app_server_setup(void **state); /* with the service's routes */
+int app_server_teardown(void **state);
 
 /* In parts, for a test with settings or routes of its own. */
-struct items_server *items_server_create(void); /* not yet started */
-void items_server_start(
-	struct items_server *test, const struct route *routes, size_t routes_count);
+struct app_server *app_server_create(void); /* not yet started */
+void app_server_start(
+	struct app_server *test, const struct route *routes, size_t routes_count);
 
 /* Stops it and starts it again, on what is on the disk. */
-void items_server_restart(struct items_server *test);
+void app_server_restart(struct app_server *test);
 
 /* The stranger takes the lock of all writers, and gives it back. */
-void items_server_lock(struct items_server *test);
-void items_server_unlock(struct items_server *test);
+void app_server_lock(struct app_server *test);
+void app_server_unlock(struct app_server *test);
 
 /* What the stranger sees. */
-int64_t items_server_int(struct items_server *test, const char *sql);
-int64_t items_server_rows(struct items_server *test);
+int64_t app_server_int(struct app_server *test, const char *sql);
+int64_t app_server_rows(struct app_server *test, const char *table); /* how many */
 
 /* "Name: value" lines for http_request::headers. */
 #define HEADERS(...) ((const char *const[]){ __VA_ARGS__, NULL })
@@ -46,12 +46,12 @@ int64_t items_server_rows(struct items_server *test);
 #define MERGE_BODY "Content-Type: application/merge-patch+json"
 
 /* One request and its answer. headers may be NULL, and so may body. */
-void items_server_perform(struct items_server *test, const char *method, const char *path,
+void app_server_perform(struct app_server *test, const char *method, const char *path,
 	const char *const *headers, const char *body, struct http_response *ret);
 
 /* The same without the answer: only its status. */
-unsigned items_server_status(struct items_server *test, const char *method,
-	const char *path, const char *const *headers, const char *body);
+unsigned app_server_status(struct app_server *test, const char *method, const char *path,
+	const char *const *headers, const char *body);
 
 /* The body as JSON; the caller gets a reference. */
 json_t *http_json(const struct http_response *res);

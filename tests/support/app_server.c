@@ -1,7 +1,8 @@
-#include "tests/support/items_server.h"
+#include "tests/support/app_server.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -10,16 +11,16 @@
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"
 
-struct items_server *items_server_create(void)
+struct app_server *app_server_create(void)
 {
-	struct items_server *test = calloc(1, sizeof *test);
+	struct app_server *test = calloc(1, sizeof *test);
 	assert_non_null(test);
 	test_server_init(&test->server);
 	test->server.db_config.vfs = fault_vfs_use();
 	return test;
 }
 
-static void open_app(struct items_server *test)
+static void open_app(struct app_server *test)
 {
 	test_server_open_db(&test->server);
 	test->app.config = test->server.config;
@@ -28,8 +29,8 @@ static void open_app(struct items_server *test)
 	assert_non_null(test->app.claims);
 }
 
-void items_server_start(struct items_server *test, const struct route *its_routes,
-	size_t its_routes_count)
+void app_server_start(
+	struct app_server *test, const struct route *its_routes, size_t its_routes_count)
 {
 	test->routes = its_routes;
 	test->routes_count = its_routes_count;
@@ -38,7 +39,7 @@ void items_server_start(struct items_server *test, const struct route *its_route
 	test_server_start(&test->server, its_routes, its_routes_count, &test->app);
 }
 
-void items_server_restart(struct items_server *test)
+void app_server_restart(struct app_server *test)
 {
 	struct server_setup setup = { .config = &test->server.config,
 		.routes = test->routes,
@@ -53,17 +54,17 @@ void items_server_restart(struct items_server *test)
 	test->server.port = server_port(test->server.server);
 }
 
-int items_server_setup(void **state)
+int app_server_setup(void **state)
 {
-	struct items_server *test = items_server_create();
-	items_server_start(test, routes, routes_count);
+	struct app_server *test = app_server_create();
+	app_server_start(test, routes, routes_count);
 	*state = test;
 	return 0;
 }
 
-int items_server_teardown(void **state)
+int app_server_teardown(void **state)
 {
-	struct items_server *test = *state;
+	struct app_server *test = *state;
 	sqlite3_close(test->stranger);
 	test_server_stop(&test->server);
 	claims_destroy(test->app.claims);
@@ -71,27 +72,29 @@ int items_server_teardown(void **state)
 	return 0;
 }
 
-void items_server_lock(struct items_server *test)
+void app_server_lock(struct app_server *test)
 {
 	stranger_exec(test->stranger, "BEGIN IMMEDIATE");
 }
 
-void items_server_unlock(struct items_server *test)
+void app_server_unlock(struct app_server *test)
 {
 	stranger_exec(test->stranger, "ROLLBACK");
 }
 
-int64_t items_server_int(struct items_server *test, const char *sql)
+int64_t app_server_int(struct app_server *test, const char *sql)
 {
 	return stranger_int(test->stranger, sql);
 }
 
-int64_t items_server_rows(struct items_server *test)
+int64_t app_server_rows(struct app_server *test, const char *table)
 {
-	return items_server_int(test, "SELECT count(*) FROM items");
+	char sql[64];
+	snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", table);
+	return app_server_int(test, sql);
 }
 
-void items_server_perform(struct items_server *test, const char *method, const char *path,
+void app_server_perform(struct app_server *test, const char *method, const char *path,
 	const char *const *headers, const char *body, struct http_response *ret)
 {
 	const struct http_request req = {
@@ -100,11 +103,11 @@ void items_server_perform(struct items_server *test, const char *method, const c
 	http_perform(test->server.port, &req, ret);
 }
 
-unsigned items_server_status(struct items_server *test, const char *method,
-	const char *path, const char *const *headers, const char *body)
+unsigned app_server_status(struct app_server *test, const char *method, const char *path,
+	const char *const *headers, const char *body)
 {
 	struct http_response res;
-	items_server_perform(test, method, path, headers, body, &res);
+	app_server_perform(test, method, path, headers, body, &res);
 	unsigned status = res.status;
 	http_response_finish(&res);
 	return status;
