@@ -72,6 +72,14 @@ foreach(name IN ITEMS layers layers-self-test embed)
 	describe_test(project/${name} project)
 endforeach()
 
+# Goes with the example, whose commands it tries.
+if(EXISTS ${PROJECT_SOURCE_DIR}/tests/project/tour AND TARGET ${PROJECT_NAME})
+	add_test(NAME project/tour COMMAND ${PROJECT_SOURCE_DIR}/tests/project/tour
+		${PROJECT_BINARY_DIR}/tests/tour)
+	describe_test(project/tour project)
+	set_tests_properties(project/tour PROPERTIES SKIP_RETURN_CODE 77)
+endif()
+
 # Builds the project twice, so only where that is not slow, and with no other test beside it.
 if(NOT HANGUP_SANITIZE)
 	add_test(NAME project/fork_alone COMMAND ${PROJECT_SOURCE_DIR}/tests/project/fork
