@@ -1,7 +1,8 @@
 # Puts files into the program as C, with nothing but CMake.
 #
 # embed_text(TARGET FILE DIR): adds FILE to TARGET as DIR/NAME.c and DIR/NAME.h, where NAME is the
-# file's name with every character that C does not allow made '_' (openapi.json: openapi_json):
+# file's name with every character that C does not allow made '_' (openapi.json: openapi_json). A
+# .json file that is not JSON does not build:
 #     extern const char NAME[];      a NUL follows the last byte
 #     extern const size_t NAME_len;  without that NUL
 #
@@ -24,6 +25,13 @@ function(c_bytes file ret_bytes)
 endfunction()
 
 function(generate_text file name dir)
+	if(file MATCHES "\\.json$")
+		file(READ ${file} text)
+		string(JSON type ERROR_VARIABLE error TYPE "${text}")
+		if(error)
+			message(FATAL_ERROR "${file}: ${error}")
+		endif()
+	endif()
 	c_bytes(${file} bytes)
 	file(WRITE ${dir}/${name}.h
 "/* Generated. */
@@ -56,10 +64,11 @@ function(generate_migrations folder output)
 			message(FATAL_ERROR "${file}: a migration is named NNNN_what_it_does.sql, from 0001")
 		endif()
 		set(version ${CMAKE_MATCH_1}) # without leading zeros, which C would read as octal
-		if(NOT version GREATER last)
-			message(FATAL_ERROR "${file}: version ${version} is taken, or out of order")
+		# The program finds them by their place (db/migrate.h).
+		math(EXPR last "${last} + 1")
+		if(NOT version EQUAL last)
+			message(FATAL_ERROR "${file}: it must be number ${last}, there may be no gaps")
 		endif()
-		set(last ${version})
 		c_bytes(${file} bytes)
 		string(APPEND arrays "static const char sql_${version}[] = {\n${bytes}};\n\n")
 		string(REGEX REPLACE "^[0-9]+_" "" name ${name})

@@ -27,8 +27,12 @@ endfunction()
 reset_folder()
 string(REPEAT "-- long enough ä \"quoted\" \\ back ??= ;[$]{x} \t %s\n" 200 long)
 file(WRITE ${folder}/0010_ten.sql "${long}")
-file(WRITE ${folder}/0009_nine.sql "SELECT 9;\n")
-file(WRITE ${folder}/10000_many.sql "")
+set(expected "")
+foreach(number RANGE 1 9)
+	file(WRITE ${folder}/000${number}_small.sql "SELECT ${number};\n")
+	string(APPEND expected "${number} small 10\n")
+endforeach()
+file(WRITE ${folder}/11_short.sql "")
 run_migrations("")
 
 file(WRITE ${WORK_DIR}/db/migrate.h
@@ -49,7 +53,7 @@ int main(void)
 		fprintf(stderr, \"%d %s %zu\\n\", migrations[i].version, migrations[i].name,
 			strlen(migrations[i].sql));
 	fwrite(ten, 1, ten_len, stdout);
-	return strcmp(ten, migrations[1].sql) != 0;
+	return strcmp(ten, migrations[9].sql) != 0;
 }
 ")
 execute_process(
@@ -59,7 +63,7 @@ execute_process(
 execute_process(COMMAND ${WORK_DIR}/main
 	OUTPUT_FILE ${WORK_DIR}/out ERROR_VARIABLE listed COMMAND_ERROR_IS_FATAL ANY)
 file(SIZE ${folder}/0010_ten.sql size)
-if(NOT listed STREQUAL "9 nine 10\n10 ten ${size}\n10000 many 0\n")
+if(NOT listed STREQUAL "${expected}10 ten ${size}\n11 short 0\n")
 	message(FATAL_ERROR "wrong migrations:\n${listed}")
 endif()
 execute_process(
@@ -67,7 +71,9 @@ execute_process(
 	COMMAND_ERROR_IS_FATAL ANY)
 
 file(WRITE ${folder}/010_again.sql "")
-run_migrations("is taken")
+run_migrations("must be number 11")
+file(REMOVE ${folder}/010_again.sql ${folder}/0003_small.sql)
+run_migrations("must be number 3")
 foreach(name IN ITEMS 0000_zero.sql items.sql 0011-dash.sql 0011.sql 0011_a.b.sql 2147483648_big.sql)
 	reset_folder()
 	file(WRITE ${folder}/${name} "")
@@ -75,3 +81,16 @@ foreach(name IN ITEMS 0000_zero.sql items.sql 0011-dash.sql 0011.sql 0011_a.b.sq
 endforeach()
 reset_folder()
 run_migrations("no migrations")
+
+function(run_json text expected_result)
+	file(WRITE ${WORK_DIR}/a.json "${text}")
+	execute_process(
+		COMMAND ${CMAKE_COMMAND} -D WHAT=text -D FILE=${WORK_DIR}/a.json -D NAME=a_json
+			-D DIR=${WORK_DIR} -P ${embed}
+		RESULT_VARIABLE result ERROR_VARIABLE error)
+	if(NOT result EQUAL expected_result)
+		message(FATAL_ERROR "embedding ${text}: ${result} ${error}")
+	endif()
+endfunction()
+run_json("{\"a\": [\"x;y\", {}]}\n" 0)
+run_json("{\"a\": [1, ]\n" 1)
