@@ -440,17 +440,13 @@ static void what_was_acknowledged_survives_being_killed(void **state)
 
 /* In memory where that can be had: a process that is killed leaves to the system what
  * it has written, whether it is on the disk or not. */
-static const char *base(void)
-{
-	return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-}
-
 static int set_up(void **state)
 {
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
 	fixture = (struct fixture){ .seed = (unsigned)getpid() };
-	snprintf(fixture.dir, sizeof fixture.dir, "%s/hangup-kill-XXXXXX", base());
+	snprintf(
+		fixture.dir, sizeof fixture.dir, "%s/hangup-kill-XXXXXX", test_db_base());
 	assert_non_null(mkdtemp(fixture.dir));
 	snprintf(fixture.path, sizeof fixture.path, "%s/test.db", fixture.dir);
 	snprintf(fixture.url, sizeof fixture.url, "DATABASE_URL=sqlite:%s", fixture.path);

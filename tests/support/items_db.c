@@ -10,18 +10,13 @@
 #include <cmocka.h>
 
 #include "db/migrate.h"
-
-/* In memory where that can be had. */
-static const char *base(void)
-{
-	return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-}
+#include "tests/support/test_db.h"
 
 int items_db_setup(void **state)
 {
 	struct items_db *test = calloc(1, sizeof *test);
 	assert_non_null(test);
-	snprintf(test->dir, sizeof test->dir, "%s/items-db-XXXXXX", base());
+	snprintf(test->dir, sizeof test->dir, "%s/items-db-XXXXXX", test_db_base());
 	assert_non_null(mkdtemp(test->dir));
 	snprintf(test->path, sizeof test->path, "%s/test.db", test->dir);
 	struct db_config config = db_config_default();

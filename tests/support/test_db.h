@@ -19,6 +19,10 @@ struct test_db {
 	struct cancel *token;    /* fires only if the test fires it */
 };
 
+/* Where the tests' directories are: in memory where that can be had, for they sync
+ * thousands of times; not where there is little of it, as the 64 MB of a container. */
+const char *test_db_base(void);
+
 /* Makes the directory and the schema. */
 void test_db_init(struct test_db *test);
 void test_db_open(struct test_db *test);  /* db_open() */
