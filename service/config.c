@@ -336,6 +336,9 @@ static const struct setting settings[] = {
 	{ SETTING("LONG_QUEUE", long_queue, number, "16",
 		  "long requests that may queue; one more is answered 503"),
 		.min = 0, .max = QUEUE_MAX },
+	{ SETTING("LONG_NICE", long_nice, number, "10",
+		  "how far long requests step back where processors are scarce"),
+		.min = 0, .max = 19 },
 
 	{ SETTING("DB_READERS", db_readers, number, "SHORT_RUNNING",
 		  "connections for short requests; each long one has its own"),

@@ -46,6 +46,7 @@ struct config {
 	int64_t long_threads;
 	int64_t long_running; /* at most long_threads */
 	int64_t long_queue;
+	int64_t long_nice;
 
 	int64_t db_readers; /* for point reads; each long thread has one besides */
 	int64_t db_write_queue;

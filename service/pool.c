@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 struct worker {
 	struct pool *pool;
@@ -14,6 +16,7 @@ struct worker {
 
 struct pool {
 	pthread_mutex_t lock;
+	int nice;            /* set once */
 	struct job *first;   /* lock: the queue, oldest first */
 	struct job *last;    /* lock */
 	struct worker *idle; /* lock: the one that slept least first: its cache is warm */
@@ -118,10 +121,20 @@ static void sleep_until_woken(struct pool *pool, struct worker *worker)
 	pool->woken--;
 }
 
+/* A thread of Linux has a nice value of its own: setpriority(2), NOTES. To go back to a
+ * smaller one would take a privilege. */
+static void step_back(int nice)
+{
+	id_t self = (id_t)gettid();
+	if (nice > 0 && nice > getpriority(PRIO_PROCESS, self))
+		setpriority(PRIO_PROCESS, self, nice);
+}
+
 static void *work(void *arg)
 {
 	struct worker *worker = arg;
 	struct pool *pool = own_pool = worker->pool;
+	step_back(pool->nice);
 	pthread_mutex_lock(&pool->lock);
 	sleep_until_woken(pool, worker);
 	for (;;) {
@@ -190,6 +203,7 @@ enum err pool_create(const struct pool_config *config, struct pool **ret_pool)
 	pthread_mutex_init(&pool->lock, NULL);
 	pool->running_max = config->running;
 	pool->queue_max = config->queue_max;
+	pool->nice = config->nice;
 	enum err err = start_workers(pool, config);
 	if (err == ERR_OK)
 		*ret_pool = pool;

@@ -23,6 +23,7 @@ struct pool_config {
 	unsigned threads;   /* at least 1 */
 	unsigned running;   /* 1 to threads */
 	unsigned queue_max; /* jobs that may wait for a thread */
+	int nice;           /* at least that of the threads; 0 to 19 */
 };
 
 /* One piece of work. The owner provides the memory, zeroed, and keeps it until

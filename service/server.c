@@ -293,9 +293,11 @@ static enum err start_lanes(struct server *server)
 	const struct config *config = &server->config;
 	const struct pool_config lanes[LANE_COUNT] = {
 		[LANE_SHORT] = { lane_name(LANE_SHORT), (unsigned)config->short_threads,
-			(unsigned)config->short_running, (unsigned)config->short_queue },
+			(unsigned)config->short_running, (unsigned)config->short_queue,
+			0 },
 		[LANE_LONG] = { lane_name(LANE_LONG), (unsigned)config->long_threads,
-			(unsigned)config->long_running, (unsigned)config->long_queue },
+			(unsigned)config->long_running, (unsigned)config->long_queue,
+			(int)config->long_nice },
 	};
 	enum err err = ERR_OK;
 	for (int i = 0; err == ERR_OK && i < LANE_COUNT; i++)

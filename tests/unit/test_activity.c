@@ -101,7 +101,7 @@ static void wait_in_lane(struct job *job)
 static void a_wait_lends_the_place_in_the_lane(void **state)
 {
 	(void)state;
-	const struct pool_config config = { "test", 2, 1, 2 };
+	const struct pool_config config = { "test", 2, 1, 2, 0 };
 	struct waiting_job jobs[2] = { 0 };
 	struct pool *pool;
 	assert_int_equal(pool_create(&config, &pool), ERR_OK);

@@ -47,6 +47,7 @@ static const struct {
 	{ "LONG_THREADS", FIELD(long_threads), 4, 1, 1024 },
 	{ "LONG_RUNNING", FIELD(long_running), -1, 1, 1024 },
 	{ "LONG_QUEUE", FIELD(long_queue), 16, 0, 1000000 },
+	{ "LONG_NICE", FIELD(long_nice), 10, 0, 19 },
 	{ "DB_READERS", FIELD(db_readers), -1, 1, 1024 },
 	{ "WAL_MAX_BYTES", FIELD(wal_max_bytes), 1073741824, 1048576, 1099511627776 },
 	{ "IMPORT_MAX_MS", FIELD(import_max_ms), 60000, 1, 86400000 },

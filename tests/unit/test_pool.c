@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "service/pool.h"
@@ -342,6 +343,48 @@ static void a_lane_that_lacks_threads_leaves_nothing(void **state)
 }
 
 /*
+ * Niceness.
+ */
+
+struct look {
+	struct job job;
+	int nice;
+	struct gate seen;
+};
+
+static void look_at_nice(struct job *job)
+{
+	struct look *look = (struct look *)job;
+	look->nice = getpriority(PRIO_PROCESS, (id_t)gettid());
+	gate_open(&look->seen);
+}
+
+static int nice_in(int nice)
+{
+	const struct pool_config config = {
+		.name = "test", .threads = 1, .running = 1, .queue_max = 1, .nice = nice
+	};
+	struct look look = { .job.run = look_at_nice };
+	struct pool *pool = NULL;
+	gate_init(&look.seen);
+	assert_int_equal(pool_create(&config, &pool), ERR_OK);
+	assert_int_equal(pool_submit(pool, &look.job), ERR_OK);
+	gate_wait(&look.seen);
+	pool_destroy(pool);
+	gate_finish(&look.seen);
+	return look.nice;
+}
+
+static void its_threads_are_as_nice_as_it_says(void **state)
+{
+	(void)state;
+	int own = getpriority(PRIO_PROCESS, (id_t)gettid());
+	assert_int_equal(nice_in(0), own);
+	assert_int_equal(nice_in(19), 19);
+	assert_int_equal(getpriority(PRIO_PROCESS, (id_t)gettid()), own);
+}
+
+/*
  * A storm: several threads submit, some remove again what they submitted, half of
  * the jobs wait for a moment. Nothing is lost, nothing runs twice, and the jobs
  * that have not waited yet are never more than may run.
@@ -428,7 +471,7 @@ static void rain(void *arg)
 static void nothing_is_lost_in_a_storm(void **state)
 {
 	(void)state;
-	const struct pool_config config = { "storm", 6, STORM_RUNNING, STORM_QUEUE };
+	const struct pool_config config = { "storm", 6, STORM_RUNNING, STORM_QUEUE, 0 };
 	struct storm storm = { 0 };
 	struct cloud clouds[STORM_THREADS];
 	struct actor actors[STORM_THREADS];
@@ -477,6 +520,7 @@ int main(void)
 		cmocka_unit_test(waiting_outside_a_lane_changes_nothing),
 		cmocka_unit_test(a_lane_that_cannot_be_had_leaves_nothing),
 		cmocka_unit_test(a_lane_that_lacks_threads_leaves_nothing),
+		cmocka_unit_test(its_threads_are_as_nice_as_it_says),
 		cmocka_unit_test(nothing_is_lost_in_a_storm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
