@@ -35,6 +35,9 @@ static int set_up(void **state)
 	int64_t added;
 	struct app_server *test = app_server_create();
 	test->server.config.long_threads = LONG_THREADS;
+	/* So that all of them begin at once, and not only once the first ones wait for
+	 * their clients: until then more would be refused. */
+	test->server.config.long_running = LONG_THREADS;
 	test->server.config.long_queue = LONG_QUEUE;
 	test->server.config.stall_timeout_ms = PATIENT_MS;
 	app_server_start(test, routes, routes_count);
