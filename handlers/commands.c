@@ -121,6 +121,8 @@ static int command_serve(const struct config *config, int argc, char **argv)
 		serve_until_signal(app, signals);
 		app_destroy(app);
 		log_info("stopped");
+	} else {
+		log_error("cannot serve", LOG_NAME("error", err_name(err)));
 	}
 	close(signals);
 	return err == ERR_OK ? 0 : EXIT_FAILED;

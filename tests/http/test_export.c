@@ -26,7 +26,7 @@
 #define GET    "GET " EXPORT " HTTP/1.1\r\nHost: x\r\nX-Request-Id: victim\r\n\r\n"
 #define NUT    "{\"name\":\"nut\",\"category\":\"m8\"}"
 
-enum { MANY = 50000, ROUND_TRIP = 100000 / HANGUP_SLOWDOWN, WEIRD = 4 };
+enum { MANY = 30000, ROUND_TRIP = 100000 / HANGUP_SLOWDOWN, WEIRD = 4 };
 
 static int set_up_with(void **state, int64_t stall_ms)
 {
