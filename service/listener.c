@@ -14,11 +14,11 @@ static bool set(int fd, int level, int option, int value)
 
 /* The first probe after half of the time, then PROBES of them in the other half. With
  * TCP_USER_TIMEOUT the kernel also gives up a client that is there and reads nothing
- * (tcp(7)); that it is not gone, only slow, is for the stream to say, whose clock may
- * have started a little later. */
+ * (tcp(7)); that it is not gone, only slow, is for the stream to say, whose clock starts
+ * later: megabytes go into the socket's buffer before it notices. */
 static bool notice_silence(int fd, int64_t silence_ms)
 {
-	enum { PROBES = 3, MS_PER_S = 1000, AFTER_THE_STREAM_MS = 2000 };
+	enum { PROBES = 3, MS_PER_S = 1000, AFTER_THE_STREAM_MS = 10000 };
 	int seconds = (int)((silence_ms + MS_PER_S - 1) / MS_PER_S);
 	int idle = seconds > 1 ? seconds / 2 : 1;
 	int interval = seconds > 2 * PROBES ? seconds / (2 * PROBES) : 1;
