@@ -98,6 +98,7 @@ static void allow_open_files(const struct config *config)
 		return;
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit); /* what came of it */
 	if (limit.rlim_cur < wanted)
 		log_warn("fewer open files are allowed than MAX_CONNECTIONS needs",
 			LOG_INT("allowed", (int64_t)limit.rlim_cur),
