@@ -296,7 +296,7 @@ static void harden(sqlite3 *sqlite)
 }
 
 /* SQLite answers with the mode it kept when the file system cannot do WAL. */
-static enum err use_wal(struct conn *conn)
+static enum err switch_to_wal(struct conn *conn)
 {
 	AUTO_STMT *stmt = NULL;
 	enum err err = stmt_prepare(conn, "PRAGMA journal_mode = WAL", &stmt);
@@ -306,6 +306,18 @@ static enum err use_wal(struct conn *conn)
 	if (err != ERR_OK)
 		return err;
 	return row && span_is(stmt_text(stmt, 0), "wal") ? ERR_OK : ERR_IO;
+}
+
+/* Of several programs that meet a new database at once one changes its mode. SQLite
+ * reads the mode first and changes it under the same read lock: whoever holds a read
+ * lock is refused the write lock without its busy handler being asked, since two that
+ * wait so would wait for each other. Here the read lock is gone, and waiting is safe. */
+static enum err use_wal(struct conn *conn)
+{
+	enum err err = switch_to_wal(conn);
+	for (int pauses = 0; err == ERR_BUSY && wait_for_lock(conn, pauses); pauses++)
+		err = switch_to_wal(conn);
+	return err;
 }
 
 static enum err set_up(struct conn *conn, enum conn_role role)

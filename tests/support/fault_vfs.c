@@ -18,6 +18,7 @@ static struct {
 	atomic_int left[FAULT_COUNT]; /* until the call that fails; 0: none will */
 	atomic_bool struck;
 	atomic_bool full;
+	atomic_uint refusals;
 
 	pthread_mutex_t lock;
 	struct gate *reached[FAULT_COUNT]; /* lock */
@@ -98,7 +99,10 @@ static int file_size(sqlite3_file *base, sqlite3_int64 *ret_size)
 
 static int lock_file(sqlite3_file *base, int level)
 {
-	return CALL(base, xLock, level);
+	int code = CALL(base, xLock, level);
+	if (code == SQLITE_BUSY)
+		atomic_fetch_add(&disk.refusals, 1);
+	return code;
 }
 
 static int unlock_file(sqlite3_file *base, int level)
@@ -248,4 +252,9 @@ void fault_vfs_gate_sync(struct gate *reached, struct gate *go)
 void fault_vfs_gate_write(struct gate *reached, struct gate *go)
 {
 	set_gate(FAULT_WRITE, reached, go);
+}
+
+unsigned fault_vfs_refusals(void)
+{
+	return atomic_load(&disk.refusals);
 }

@@ -30,6 +30,9 @@ bool fault_vfs_struck(void);
 /* While it is full every write fails for want of space. */
 void fault_vfs_set_full(bool full);
 
+/* How often a lock on a database file was refused because another held it. */
+unsigned fault_vfs_refusals(void);
+
 /* The next sync of a WAL opens reached and waits for go. Both must be initialised. */
 void fault_vfs_gate_sync(struct gate *reached, struct gate *go);
 

@@ -15,7 +15,9 @@
 
 #include "db/migrate.h"
 #include "tests/support/actor.h"
+#include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"
+#include "tests/support/wait.h"
 
 static const struct migration history[] = {
 	{ 1, "parents", "CREATE TABLE parent (id INTEGER PRIMARY KEY) STRICT;" },
@@ -218,6 +220,18 @@ static void a_locked_database_is_waited_for_only_so_long(void **state)
 	assert_int_equal(migrate(fixture, history, 3), ERR_OK);
 }
 
+static void a_locked_new_database_is_waited_for_only_so_long(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->config.busy_timeout_ms = 1;
+	sqlite3 *stranger = test_db_stranger(fixture->path);
+	stranger_exec(stranger, "CREATE TABLE made (id); BEGIN IMMEDIATE");
+	assert_int_equal(migrate(fixture, history, 3), ERR_BUSY);
+	assert_message(fixture, "busy");
+	sqlite3_close(stranger);
+	assert_int_equal(migrate(fixture, history, 3), ERR_OK);
+}
+
 static void a_place_without_a_directory_is_an_error(void **state)
 {
 	struct fixture *fixture = *state;
@@ -263,6 +277,32 @@ static void threads_that_start_at_once_share_the_work(void **state)
 	assert_int_equal(ask(fixture, "SELECT count(*) FROM child"), 1);
 }
 
+/* Another program is making the same new database: its mode is not WAL yet, and the lock
+ * that changing the mode needs is taken. */
+static void a_database_that_another_program_makes_is_waited_for(void **state)
+{
+	struct fixture *fixture = *state;
+	struct starter starter = { .fixture = *fixture };
+	struct gate go;
+	gate_init(&go);
+	gate_open(&go);
+	starter.go = &go;
+	starter.fixture.config.path = starter.fixture.path;
+	starter.fixture.config.vfs = fault_vfs_use();
+	sqlite3 *stranger = test_db_stranger(fixture->path);
+	stranger_exec(stranger, "CREATE TABLE made (id); BEGIN IMMEDIATE");
+	unsigned refusals = fault_vfs_refusals();
+	actor_start(&starter.actor, start, &starter);
+	WAIT_UNTIL(fault_vfs_refusals() > refusals);
+	stranger_exec(stranger, "ROLLBACK");
+	actor_join(&starter.actor);
+	assert_int_equal(starter.err, ERR_OK);
+	sqlite3_close(stranger);
+	gate_finish(&go);
+	assert_int_equal(ask(fixture, "SELECT count(*) FROM made"), 0);
+	assert_int_equal(ask(fixture, "SELECT count(*) FROM child"), 1);
+}
+
 static void processes_that_start_at_once_share_the_work(void **state)
 {
 	struct fixture *fixture = *state;
@@ -281,11 +321,12 @@ static void processes_that_start_at_once_share_the_work(void **state)
 	}
 	close(go[0]);
 	close(go[1]); /* all of them go */
+	int status[PROCESSES];
+	for (int i = 0; i < PROCESSES; i++)
+		assert_int_equal(waitpid(children[i], &status[i], 0), children[i]);
 	for (int i = 0; i < PROCESSES; i++) {
-		int status = -1;
-		assert_int_equal(waitpid(children[i], &status, 0), children[i]);
-		assert_true(WIFEXITED(status));
-		assert_int_equal(WEXITSTATUS(status), ERR_OK);
+		assert_true(WIFEXITED(status[i]));
+		assert_int_equal(WEXITSTATUS(status[i]), ERR_OK);
 	}
 	assert_int_equal(ask(fixture, "SELECT count(*) FROM child"), 1);
 }
@@ -329,6 +370,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(processes_that_start_at_once_share_the_work), /* forks: before any thread */
 		TEST(threads_that_start_at_once_share_the_work),
+		TEST(a_database_that_another_program_makes_is_waited_for),
 		TEST(a_new_database_gets_the_whole_schema),
 		TEST(migrating_again_changes_nothing),
 		TEST(an_older_database_is_brought_up_to_date),
@@ -340,6 +382,7 @@ int main(void)
 		TEST(a_migration_may_rebuild_a_table_that_others_refer_to),
 		TEST(a_migration_may_not_end_its_transaction),
 		TEST(a_locked_database_is_waited_for_only_so_long),
+		TEST(a_locked_new_database_is_waited_for_only_so_long),
 		TEST(a_place_without_a_directory_is_an_error),
 		TEST(the_history_of_this_program_applies),
 		TEST(a_database_is_fit_only_with_the_schema_of_this_program),
