@@ -54,10 +54,9 @@ enum err items_handle_get(struct request *req, struct response *res)
 		err = items_get(conn, id, &rows, &row);
 	if (err != ERR_OK)
 		return err;
-	if (!client_has(req, &row))
-		return item_write(res, &row);
-	res->status = 304;
-	return set_etag(res, &row);
+	if (client_has(req, &row))
+		res->status = 304; /* what is written is not sent, but its length told */
+	return item_write(res, &row);
 }
 
 /*

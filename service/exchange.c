@@ -33,6 +33,11 @@ bool exchange_is_head(const struct exchange *exchange)
 	return strcmp(exchange->req.method, "HEAD") == 0;
 }
 
+bool exchange_sends_body(const struct exchange *exchange)
+{
+	return !exchange_is_head(exchange) && exchange->res.status != 304;
+}
+
 /* Lock held. */
 static void become(struct exchange *exchange, enum exchange_state next)
 {

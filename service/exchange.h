@@ -152,4 +152,8 @@ void exchange_closed(struct exchange *exchange, enum cancel_cause cause);
 
 bool exchange_is_head(const struct exchange *exchange);
 
+/* Whether the client gets the body of the answer, and not only what is told of it
+ * (RFC 9110, 6.4.1): of the answer to HEAD, and of 304, it does not. */
+bool exchange_sends_body(const struct exchange *exchange);
+
 #endif

@@ -18,13 +18,15 @@ static const char *header_or(
 static void add_headers(const struct exchange *exchange, struct MHD_Response *answer)
 {
 	const struct response *res = &exchange->res;
-	const char *type = res->body_len > 0 ? "application/json" : NULL;
+	/* 304 tells nothing of what the client has (RFC 9110, 15.4.5), but its length,
+	 * which libmicrohttpd takes from the body that it does not send. */
+	bool typed = res->body_len > 0 && res->status != 304;
 	MHD_add_response_header(answer, "X-Request-Id", exchange->req.id);
 	MHD_add_response_header(answer, "X-Content-Type-Options", "nosniff");
 	if (!header_or(res, "Cache-Control", NULL))
 		MHD_add_response_header(answer, "Cache-Control", "no-store");
-	if (type && !header_or(res, "Content-Type", NULL))
-		MHD_add_response_header(answer, "Content-Type", type);
+	if (typed && !header_or(res, "Content-Type", NULL))
+		MHD_add_response_header(answer, "Content-Type", "application/json");
 	for (unsigned i = 0; i < res->headers_count; i++)
 		MHD_add_response_header(
 			answer, res->headers[i].name, res->headers[i].value);
@@ -73,7 +75,8 @@ static void print_answer(const struct exchange *exchange, FILE *out)
 	for (unsigned i = 0; i < res->headers_count; i++)
 		fprintf(out, "%s: %s\r\n", res->headers[i].name, res->headers[i].value);
 	fprintf(out, "\r\n");
-	fwrite(res->body, 1, res->body_len, out);
+	if (exchange_sends_body(exchange))
+		fwrite(res->body, 1, res->body_len, out);
 }
 
 void answer_send_past(struct exchange *exchange)

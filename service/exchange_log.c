@@ -120,7 +120,7 @@ static int64_t bytes_sent(const struct exchange *exchange)
 {
 	if (exchange->outgoing)
 		return stream_bytes(exchange->outgoing);
-	bool has_body = !exchange_is_head(exchange) &&
+	bool has_body = exchange_sends_body(exchange) &&
 		(exchange->sent_whole || exchange->cut_short);
 	return has_body ? (int64_t)exchange->res.body_len : 0;
 }

@@ -159,7 +159,6 @@ static void a_client_that_has_it_gets_it_not_again(void **state)
 	assert_int_equal(read->err, ERR_OK);
 	assert_int_equal(read->res.status, 304);
 	assert_string_equal(header(read, "ETag"), "\"1\"");
-	assert_int_equal(read->res.body_len, 0);
 	hang_up(read);
 	read = call(*state, "GET", "/v1/items/1", "\"2\"", NULL);
 	assert_int_equal(read->res.status, 200);
