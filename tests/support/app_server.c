@@ -10,6 +10,7 @@
 #include "handlers/routes.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"
+#include "tests/support/wait.h"
 
 struct app_server *app_server_create(void)
 {
@@ -111,6 +112,21 @@ unsigned app_server_status(struct app_server *test, const char *method, const ch
 	unsigned status = res.status;
 	http_response_finish(&res);
 	return status;
+}
+
+void app_server_post_behind_a_write(
+	struct app_server *test, const char *item, struct http_response *ret)
+{
+	char limit[64];
+	for (int ms = 50;; ms *= 2) {
+		snprintf(limit, sizeof limit, "X-Request-Timeout: %d.%03d", ms / 1000,
+			ms % 1000);
+		app_server_perform(
+			test, "POST", "/v1/items", HEADERS(JSON_BODY, limit), item, ret);
+		if (ret->status != 504 || ms > PATIENCE_MS)
+			return;
+		http_response_finish(ret);
+	}
 }
 
 json_t *http_json(const struct http_response *res)

@@ -150,10 +150,10 @@ static bool receive(struct raw *raw, bool *ret_clean)
 	return got > 0;
 }
 
-bool raw_is_readable(const struct raw *raw)
+bool raw_has_data(const struct raw *raw)
 {
-	struct pollfd readable = { .fd = raw->fd, .events = POLLIN };
-	return raw->len > 0 || poll(&readable, 1, 0) == 1;
+	char byte;
+	return raw->len > 0 || recv(raw->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
 static void take(struct raw *raw, size_t len)

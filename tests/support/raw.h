@@ -45,8 +45,8 @@ bool raw_expect(struct raw *raw, const char *text);
 void raw_read(struct raw *raw, struct http_response *ret);
 void raw_read_without_body(struct raw *raw, struct http_response *ret);
 
-/* Whether there is something to read now: data, or the end. */
-bool raw_is_readable(const struct raw *raw);
+/* Whether something has come by now, and not only the end. */
+bool raw_has_data(const struct raw *raw);
 
 /* Reads until the server closes, and drops it. True when that was a clean FIN. */
 bool raw_read_to_end(struct raw *raw);

@@ -460,12 +460,12 @@ static void release_sync(struct stage_test *test)
 static bool is_sending(struct stage_test *test)
 {
 	return gate_is_open(&test->reached) && lane_of(test, LANE_SHORT).running == 0 &&
-		raw_is_readable(&test->victim);
+		raw_has_data(&test->victim);
 }
 
 static bool is_streaming(struct stage_test *test)
 {
-	return waits_on_lane(test) && raw_is_readable(&test->victim);
+	return waits_on_lane(test) && raw_has_data(&test->victim);
 }
 
 static bool waits_for_client(struct stage_test *test)
