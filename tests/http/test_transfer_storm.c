@@ -74,8 +74,8 @@ static void assert_refusals(struct app_server *test)
 {
 	enum { FIT = LONG_THREADS + LONG_QUEUE };
 	WAIT_UNTIL(long_lane(test).refused == 2 * SLOW - FIT);
-	assert_int_equal(long_lane(test).queued, LONG_QUEUE);
 	WAIT_UNTIL(long_lane(test).waiting == LONG_THREADS); /* for their clients */
+	assert_int_equal(long_lane(test).queued, LONG_QUEUE);
 }
 
 static void assert_refused(struct raw *raw)
