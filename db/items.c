@@ -48,6 +48,15 @@ enum err items_get(
 	return ERR_OK;
 }
 
+static void bind_item(struct stmt *stmt, const struct item *item, int64_t now_ms)
+{
+	stmt_bind_text(stmt, 1, item->name);
+	stmt_bind_text(stmt, 2, item->category);
+	stmt_bind_int(stmt, 3, item->quantity);
+	stmt_bind_int(stmt, 4, item->price_cents);
+	stmt_bind_int(stmt, 5, now_ms);
+}
+
 enum err items_insert(
 	struct conn *conn, const struct item *item, int64_t now_ms, int64_t *ret_id)
 {
@@ -58,11 +67,7 @@ enum err items_insert(
 		&stmt);
 	if (err != ERR_OK)
 		return err;
-	stmt_bind_text(stmt, 1, item->name);
-	stmt_bind_text(stmt, 2, item->category);
-	stmt_bind_int(stmt, 3, item->quantity);
-	stmt_bind_int(stmt, 4, item->price_cents);
-	stmt_bind_int(stmt, 5, now_ms);
+	bind_item(stmt, item, now_ms);
 	err = stmt_run(stmt);
 	if (err == ERR_OK)
 		*ret_id = conn_last_id(conn);
@@ -79,11 +84,7 @@ enum err items_replace(
 		&stmt);
 	if (err != ERR_OK)
 		return err;
-	stmt_bind_text(stmt, 1, item->name);
-	stmt_bind_text(stmt, 2, item->category);
-	stmt_bind_int(stmt, 3, item->quantity);
-	stmt_bind_int(stmt, 4, item->price_cents);
-	stmt_bind_int(stmt, 5, now_ms);
+	bind_item(stmt, item, now_ms);
 	stmt_bind_int(stmt, 6, id);
 	return stmt_run(stmt);
 }

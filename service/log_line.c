@@ -1,6 +1,7 @@
 #include "service/log_line.h"
 
 #include "service/clock.h"
+#include "service/text.h"
 
 enum {
 	TAIL_BYTES = 32,   /* for what ends a cut line: quote, truncated, brace */
@@ -69,37 +70,6 @@ static void put_char(struct line *line, char c)
  * Texts.
  */
 
-/* How long the well-formed UTF-8 sequence of more than one byte at text is; 0
- * if it is none. The Unicode Standard, table 3-7. */
-static size_t utf8_sequence(const unsigned char *text, size_t left)
-{
-	static const struct {
-		unsigned char first_min, first_max, second_min, second_max, len;
-	} forms[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-	size_t form = 0;
-	while (form < sizeof forms / sizeof forms[0] && text[0] > forms[form].first_max)
-		form++;
-	if (form == sizeof forms / sizeof forms[0] || text[0] < forms[form].first_min)
-		return 0;
-	size_t len = forms[form].len;
-	if (left < len || text[1] < forms[form].second_min ||
-		text[1] > forms[form].second_max)
-		return 0;
-	for (size_t i = 2; i < len; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	return len;
-}
-
 /* Whether c stands for itself in a JSON string. */
 static bool is_plain(unsigned char c)
 {
@@ -151,7 +121,7 @@ static size_t put_special(struct line *line, struct span text)
 		put_escape(line, bytes[0]);
 		return 1;
 	}
-	size_t len = utf8_sequence(bytes, text.len);
+	size_t len = text_character(text);
 	if (len == 0) {
 		put(line, "\xef\xbf\xbd", 3); /* U+FFFD */
 		return 1;

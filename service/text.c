@@ -33,17 +33,17 @@ static const struct lead *find_lead(unsigned char byte)
 	return NULL;
 }
 
-/* The size of the character that text begins with; 0 when it is none. */
-static size_t character_size(const unsigned char *text, size_t len)
+size_t text_character(struct span text)
 {
-	const struct lead *lead = find_lead(text[0]);
-	if (!lead || lead->bytes > len)
+	const unsigned char *bytes = (const unsigned char *)text.data;
+	const struct lead *lead = text.len > 0 ? find_lead(bytes[0]) : NULL;
+	if (!lead || lead->bytes > text.len)
 		return 0;
 	if (lead->bytes > 1 &&
-		!is_between(text[1], lead->second_first, lead->second_last))
+		!is_between(bytes[1], lead->second_first, lead->second_last))
 		return 0;
 	for (size_t i = 2; i < lead->bytes; i++)
-		if (!is_between(text[i], 0x80, 0xbf))
+		if (!is_between(bytes[i], 0x80, 0xbf))
 			return 0;
 	return lead->bytes;
 }
@@ -52,8 +52,8 @@ int64_t text_length(struct span text)
 {
 	int64_t count = 0;
 	for (size_t at = 0; at < text.len; count++) {
-		size_t size = character_size(
-			(const unsigned char *)text.data + at, text.len - at);
+		size_t size = text_character(
+			(struct span){ text.data + at, text.len - at });
 		if (size == 0)
 			return -1;
 		at += size;

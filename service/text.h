@@ -9,6 +9,10 @@
 
 #include "service/span.h"
 
+/* How many bytes the character has that text begins with: 1 to 4; 0 when it is empty
+ * or begins with none (RFC 3629, as below). */
+size_t text_character(struct span text);
+
 /* The number of characters (code points, not bytes) of text; -1 when it is not
  * UTF-8 (RFC 3629: no surrogates, nothing overlong, nothing above U+10FFFF). */
 int64_t text_length(struct span text);

@@ -12,6 +12,19 @@
 
 #define TEXT(literal) SPAN_LITERAL(literal)
 
+static void the_first_character_has_its_bytes(void **state)
+{
+	(void)state;
+	assert_int_equal(text_character(TEXT("")), 0);
+	assert_int_equal(text_character(TEXT("bolt")), 1);
+	assert_int_equal(text_character(TEXT("\u00fcb")), 2);
+	assert_int_equal(text_character(TEXT("\u20acb")), 3);
+	assert_int_equal(text_character(TEXT("\U0001f529b")), 4);
+	assert_int_equal(text_character(TEXT("\xf0\x9f\x94")), 0); /* and no more */
+	assert_int_equal(text_character(TEXT("\xed\xa0\x80")), 0);
+	assert_int_equal(text_character(TEXT("\x80")), 0);
+}
+
 static void characters_are_counted_not_bytes(void **state)
 {
 	(void)state;
@@ -94,6 +107,7 @@ static void all_but_unreserved_characters_are_encoded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_character_has_its_bytes),
 		cmocka_unit_test(characters_are_counted_not_bytes),
 		cmocka_unit_test(what_is_not_utf_8_has_no_length),
 		cmocka_unit_test(control_characters_are_c0_delete_and_c1),
