@@ -6,15 +6,13 @@
  *
  * Usage: bench_hang_up DATABASE ROUNDS; the database as `hangup seed 1000000` makes it.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/support/service.h"
+#include "bench/support/spread.h"
 #include "handlers/app.h"
 #include "handlers/routes.h"
 #include "service/log.h"
@@ -35,26 +33,12 @@ static bool is_running(struct app *app)
 	return stats.lanes[LANE_LONG].running > 0;
 }
 
-static int connect_to(unsigned port)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-		perror("connect");
-		exit(1);
-	}
-	return fd;
-}
-
 /* Leaves a report that has run for a while; returns nanoseconds until idle, or -1
  * when the report was done before. */
 static int64_t leave_one(struct app *app, const char *requests)
 {
-	int fd = connect_to(server_port(app->server));
-	if (write(fd, requests, strlen(requests)) < 0)
-		perror("write");
+	int fd = loopback_connect(server_port(app->server));
+	loopback_send(fd, requests);
 	while (!is_running(app))
 		sched_yield();
 	usleep(2000 + (unsigned)rand() % 50000); /* somewhere in the report */
@@ -66,27 +50,15 @@ static int64_t leave_one(struct app *app, const char *requests)
 	return running ? instant_diff_ns(left, instant_now()) : -1;
 }
 
-static int compare(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a;
-	int64_t y = *(const int64_t *)b;
-	return (x > y) - (x < y);
-}
-
 static void measure(struct app *app, const char *what, const char *requests, int rounds)
 {
-	int64_t *ns = calloc((size_t)rounds, sizeof *ns);
-	int count = 0;
-	while (ns && count < rounds) {
+	struct spread spread = { 0 };
+	while (spread.count < (size_t)rounds) {
 		int64_t took = leave_one(app, requests);
 		if (took >= 0)
-			ns[count++] = took;
+			spread_add(&spread, took);
 	}
-	qsort(ns, (size_t)count, sizeof *ns, compare);
-	printf("%-24s %5d rounds: median %.3f ms, p99 %.3f ms, most %.3f ms\n", what,
-		count, (double)ns[count / 2] / 1e6, (double)ns[count * 99 / 100] / 1e6,
-		(double)ns[count - 1] / 1e6);
-	free(ns);
+	spread_print(&spread, what);
 }
 
 int main(int argc, char **argv)
