@@ -303,7 +303,7 @@ static const struct setting settings[] = {
 	{ SETTING("MAX_CONNECTIONS_PER_ADDRESS", max_connections_per_address, number, "0",
 		  "of which from one client address; 0 for no limit"),
 		.min = 0, .max = 1000000 },
-	{ SETTING("MAX_HEADER_BYTES", max_header_bytes, number, "16384",
+	{ SETTING("MAX_HEADER_BYTES", max_header_bytes, number, "8192",
 		  "bytes of a request's line and headers"),
 		.min = 1024, .max = MIB },
 	{ SETTING("MAX_BODY_BYTES", max_body_bytes, number, "1048576",

@@ -37,7 +37,7 @@ static const struct {
 	{ "MAX_CONNECTIONS", FIELD(max_connections), 10000, 1, 1000000 },
 	{ "MAX_CONNECTIONS_PER_ADDRESS", FIELD(max_connections_per_address), 0, 0,
 		1000000 },
-	{ "MAX_HEADER_BYTES", FIELD(max_header_bytes), 16384, 1024, MIB },
+	{ "MAX_HEADER_BYTES", FIELD(max_header_bytes), 8192, 1024, MIB },
 	{ "MAX_BODY_BYTES", FIELD(max_body_bytes), MIB, 1, 256 * MIB },
 	{ "MAX_IMPORT_BYTES", FIELD(max_import_bytes), 1024 * MIB, 1, INT64_C(1) << 40 },
 	{ "HTTP_THREADS", FIELD(http_threads), 1, 1, 64 },
