@@ -598,7 +598,7 @@ static void a_write_behind_a_long_one_is_told_to_come_back(void **state)
 	gate_init(&other.go);
 	actor_start(&other.actor, run_long_write, &other);
 	gate_wait(&other.begun);
-	app_server_post_behind_a_write(test, BOLT, &res);
+	app_server_post_behind_a_write(test, "/v1/items", BOLT, &res);
 	http_assert_problem(&res, 503, "/problems/busy");
 	assert_string_equal(http_header(&res, "Retry-After"), "1");
 	http_response_finish(&res);

@@ -611,7 +611,7 @@ static void a_write_that_waits_for_an_import_is_told_to_try_again(void **state)
 	fault_vfs_gate_sync(&fixture.reached, &fixture.go);
 	send_all(test, &raw, BOLT "\n" NUT "\n");
 	gate_wait(&fixture.reached);
-	app_server_post_behind_a_write(test, NUT, &res);
+	app_server_post_behind_a_write(test, "/v1/items", NUT, &res);
 	http_assert_problem(&res, 503, "/problems/busy");
 	assert_string_equal(http_header(&res, "Retry-After"), "1");
 	http_response_finish(&res);

@@ -114,15 +114,15 @@ unsigned app_server_status(struct app_server *test, const char *method, const ch
 	return status;
 }
 
-void app_server_post_behind_a_write(
-	struct app_server *test, const char *item, struct http_response *ret)
+void app_server_post_behind_a_write(struct app_server *test, const char *path,
+	const char *body, struct http_response *ret)
 {
 	char limit[64];
 	for (int ms = 50;; ms *= 2) {
 		snprintf(limit, sizeof limit, "X-Request-Timeout: %d.%03d", ms / 1000,
 			ms % 1000);
 		app_server_perform(
-			test, "POST", "/v1/items", HEADERS(JSON_BODY, limit), item, ret);
+			test, "POST", path, HEADERS(JSON_BODY, limit), body, ret);
 		if (ret->status != 504 || ms > PATIENCE_MS)
 			return;
 		http_response_finish(ret);

@@ -53,11 +53,11 @@ void app_server_perform(struct app_server *test, const char *method, const char 
 unsigned app_server_status(struct app_server *test, const char *method, const char *path,
 	const char *const *headers, const char *body);
 
-/* POSTs an item while a long write has the writer, with a deadline that passes while it
- * waits, and not before: a time that is too short on a busy machine runs out on the way
- * there, which is another answer (504), and then a longer one is tried. */
-void app_server_post_behind_a_write(
-	struct app_server *test, const char *item, struct http_response *ret);
+/* POSTs while a long write has the writer, with a deadline that passes while it waits,
+ * and not before: a time that is too short on a busy machine runs out on the way there,
+ * which is another answer (504), and then a longer one is tried. */
+void app_server_post_behind_a_write(struct app_server *test, const char *path,
+	const char *body, struct http_response *ret);
 
 /* The body as JSON; the caller gets a reference. */
 json_t *http_json(const struct http_response *res);
