@@ -317,7 +317,7 @@ static enum err use_wal(struct conn *conn)
 	enum err err = switch_to_wal(conn);
 	for (int pauses = 0; err == ERR_BUSY && wait_for_lock(conn, pauses); pauses++)
 		err = switch_to_wal(conn);
-	return err;
+	return err == ERR_BUSY ? conn_error(conn, SQLITE_BUSY) : err; /* or the token's */
 }
 
 static enum err set_up(struct conn *conn, enum conn_role role)

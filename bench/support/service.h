@@ -24,8 +24,8 @@ struct service {
 	int output; /* what it prints, on stdout and stderr */
 };
 
-/* Runs command, which ends with NULL and whose first word is sought in PATH. It ends with this program,
- * however that ends. */
+/* Runs command, which ends with NULL and whose first word is sought in PATH. It ends
+ * with this program, however that ends. */
 void service_start(struct service *service, char **command);
 void service_stop(struct service *service);
 

@@ -240,6 +240,11 @@ static const struct refusal refusals[] = {
 	{ "GET /things/1 HTTP/1.1\r\n" HOST "X-Envoy-Expected-Rq-Timeout-Ms: 1.5\r\n\r\n",
 		400, "/problems/bad-request", "X-Envoy", NULL },
 
+#if MHD_VERSION < 0x01000000 /* 1.0 refuses these itself */
+	{ "GET /things/1 HTTP/1.1\r\n\r\n", 400, "/problems/bad-request", "Host", NULL },
+	{ "GET /things/1 HTTP/1.1\r\n" HOST "Host: y\r\n\r\n", 400,
+		"/problems/bad-request", "Host", NULL },
+#endif
 	{ "GET /invalid HTTP/1.1\r\n" HOST "\r\n", 422, "/problems/validation", NULL,
 		NULL },
 	{ "GET /broken HTTP/1.1\r\n" HOST "\r\n", 500, "/problems/storage", NULL, NULL },

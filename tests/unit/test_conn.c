@@ -503,9 +503,8 @@ static void aim_at(struct storm *storm, struct cancel *token)
 
 static void an_interrupt_never_hits_the_next_borrower(void **state)
 {
-	enum {
-		ROUNDS = 20000 / HANGUP_SLOWDOWN
-	}; /* at least: it goes on until it hits */
+	/* At least: it goes on until it hits. */
+	enum { ROUNDS = 20000 / HANGUP_SLOWDOWN };
 	struct fixture *fixture = *state;
 	struct conn *conn = fixture->conn;
 	struct storm storm = { .lock = PTHREAD_MUTEX_INITIALIZER };

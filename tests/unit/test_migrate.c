@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "db/conn.h"
 #include "db/migrate.h"
 #include "tests/support/actor.h"
 #include "tests/support/fault_vfs.h"
@@ -207,29 +208,29 @@ static void a_migration_may_not_end_its_transaction(void **state)
 	assert_second_version(fixture);
 }
 
-static void a_locked_database_is_waited_for_only_so_long(void **state)
+static void assert_waited_for_only_so_long(struct fixture *fixture, const char *lock)
 {
-	struct fixture *fixture = *state;
 	fixture->config.busy_timeout_ms = 1;
-	assert_int_equal(migrate(fixture, history, 1), ERR_OK);
 	sqlite3 *stranger = test_db_stranger(fixture->path);
-	stranger_exec(stranger, "BEGIN IMMEDIATE");
+	stranger_exec(stranger, lock);
 	assert_int_equal(migrate(fixture, history, 3), ERR_BUSY);
 	assert_message(fixture, "busy");
 	sqlite3_close(stranger);
 	assert_int_equal(migrate(fixture, history, 3), ERR_OK);
 }
 
+static void a_locked_database_is_waited_for_only_so_long(void **state)
+{
+	assert_int_equal(migrate(*state, history, 1), ERR_OK);
+	assert_waited_for_only_so_long(*state, "BEGIN IMMEDIATE");
+}
+
+/* Whose mode is not WAL yet. */
+#define MAKE_AND_LOCK "CREATE TABLE made (id); BEGIN IMMEDIATE"
+
 static void a_locked_new_database_is_waited_for_only_so_long(void **state)
 {
-	struct fixture *fixture = *state;
-	fixture->config.busy_timeout_ms = 1;
-	sqlite3 *stranger = test_db_stranger(fixture->path);
-	stranger_exec(stranger, "CREATE TABLE made (id); BEGIN IMMEDIATE");
-	assert_int_equal(migrate(fixture, history, 3), ERR_BUSY);
-	assert_message(fixture, "busy");
-	sqlite3_close(stranger);
-	assert_int_equal(migrate(fixture, history, 3), ERR_OK);
+	assert_waited_for_only_so_long(*state, MAKE_AND_LOCK);
 }
 
 static void a_place_without_a_directory_is_an_error(void **state)
@@ -290,7 +291,7 @@ static void a_database_that_another_program_makes_is_waited_for(void **state)
 	starter.fixture.config.path = starter.fixture.path;
 	starter.fixture.config.vfs = fault_vfs_use();
 	sqlite3 *stranger = test_db_stranger(fixture->path);
-	stranger_exec(stranger, "CREATE TABLE made (id); BEGIN IMMEDIATE");
+	stranger_exec(stranger, MAKE_AND_LOCK);
 	unsigned refusals = fault_vfs_refusals();
 	actor_start(&starter.actor, start, &starter);
 	WAIT_UNTIL(fault_vfs_refusals() > refusals);
@@ -301,6 +302,40 @@ static void a_database_that_another_program_makes_is_waited_for(void **state)
 	gate_finish(&go);
 	assert_int_equal(ask(fixture, "SELECT count(*) FROM made"), 0);
 	assert_int_equal(ask(fixture, "SELECT count(*) FROM child"), 1);
+}
+
+struct opening {
+	struct actor actor;
+	struct db_config config;
+	struct cancel *token;
+	enum err err;
+};
+
+static void open_new(void *arg)
+{
+	struct opening *opening = arg;
+	struct conn *conn = NULL;
+	opening->err = conn_open(&opening->config, CONN_MIGRATOR, opening->token, &conn);
+	conn_close(conn);
+}
+
+static void a_token_ends_the_wait_for_another_program(void **state)
+{
+	struct fixture *fixture = *state;
+	struct opening opening = { .config = fixture->config,
+		.token = cancel_create(NULL) };
+	opening.config.vfs = fault_vfs_use();
+	opening.config.busy_timeout_ms = PATIENCE_MS;
+	sqlite3 *stranger = test_db_stranger(fixture->path);
+	stranger_exec(stranger, MAKE_AND_LOCK);
+	unsigned refusals = fault_vfs_refusals();
+	actor_start(&opening.actor, open_new, &opening);
+	WAIT_UNTIL(fault_vfs_refusals() > refusals);
+	cancel_fire(opening.token, CANCEL_CLIENT_GONE);
+	actor_join(&opening.actor);
+	assert_int_equal(opening.err, ERR_CLIENT_GONE);
+	sqlite3_close(stranger);
+	cancel_unref(opening.token);
 }
 
 static void processes_that_start_at_once_share_the_work(void **state)
@@ -371,6 +406,7 @@ int main(void)
 		TEST(processes_that_start_at_once_share_the_work), /* forks: before any thread */
 		TEST(threads_that_start_at_once_share_the_work),
 		TEST(a_database_that_another_program_makes_is_waited_for),
+		TEST(a_token_ends_the_wait_for_another_program),
 		TEST(a_new_database_gets_the_whole_schema),
 		TEST(migrating_again_changes_nothing),
 		TEST(an_older_database_is_brought_up_to_date),
