@@ -10,7 +10,7 @@
 
 #include "bench/support/service.h"
 #include "bench/support/spread.h"
-#include "service/clock.h"
+#include "service/core/clock.h"
 
 int main(int argc, char **argv)
 {

@@ -15,7 +15,7 @@
 #include "bench/support/spread.h"
 #include "handlers/app.h"
 #include "handlers/routes.h"
-#include "service/log.h"
+#include "service/core/log.h"
 
 #define REQUEST "GET /v1/reports/inventory HTTP/1.1\r\nHost: bench\r\n\r\n"
 

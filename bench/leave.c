@@ -18,7 +18,7 @@
 
 #include "bench/support/service.h"
 #include "bench/support/spread.h"
-#include "service/clock.h"
+#include "service/core/clock.h"
 
 #define REQUEST "GET /v1/reports/inventory HTTP/1.1\r\nHost: bench\r\n\r\n"
 

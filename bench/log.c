@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "service/clock.h"
-#include "service/log.h"
+#include "service/core/clock.h"
+#include "service/core/log.h"
 
 enum { LINES = 500000, BURST = 500, THREADS_MAX = 4 };
 

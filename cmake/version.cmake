@@ -1,4 +1,4 @@
-# Writes service/version.h: cmake -D NAME= -D VERSION= -D COMMIT= -D SOURCE_DIR= -D OUTPUT= -P.
+# Writes service/run/version.h: cmake -D NAME= -D VERSION= -D COMMIT= -D SOURCE_DIR= -D OUTPUT= -P.
 # Without COMMIT it asks git; where git has no answer (an archive, no git) the commit is "".
 # An unchanged header is left untouched.
 cmake_minimum_required(VERSION 3.25)

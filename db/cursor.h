@@ -13,8 +13,8 @@
  */
 #include <stdint.h>
 
-#include "service/error.h"
-#include "service/span.h"
+#include "service/core/error.h"
+#include "service/core/span.h"
 
 enum {
 	CURSOR_KEY_MAX = 800,                       /* bytes of a text key */

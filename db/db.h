@@ -10,8 +10,8 @@
  */
 #include <stdint.h>
 
-#include "service/cancel.h"
-#include "service/error.h"
+#include "service/core/cancel.h"
+#include "service/core/error.h"
 
 struct db;
 struct conn;

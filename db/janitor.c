@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "db/kept_answers.h"
-#include "service/log.h"
+#include "service/core/log.h"
 
 enum { BITE = 100, PAUSE_MS = 60000 };
 

@@ -1,6 +1,6 @@
 #include "db/reports.h"
 
-#include "service/activity.h"
+#include "service/core/activity.h"
 
 /*
  * The inventory: two statements walk the items in the same order, the one ahead by a

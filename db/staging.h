@@ -8,7 +8,7 @@
  * in the order in which they were put in, as often as wanted. One thread at a time.
  */
 #include "db/db.h"
-#include "service/span.h"
+#include "service/core/span.h"
 
 struct staging;
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "db/db.h"
-#include "service/span.h"
+#include "service/core/span.h"
 
 struct stmt;
 

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "db/migrate.h"
-#include "handlers/admin.h"
 #include "handlers/openapi.h"
-#include "service/log.h"
+#include "handlers/ops/admin.h"
+#include "service/core/log.h"
 
 struct db_config app_db_settings(const struct config *config)
 {

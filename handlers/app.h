@@ -7,9 +7,9 @@
  */
 #include "db/db.h"
 #include "db/janitor.h"
-#include "handlers/idempotency.h"
-#include "service/request.h"
-#include "service/server.h"
+#include "handlers/rest/idempotency.h"
+#include "service/http/request.h"
+#include "service/http/server.h"
 
 struct app {
 	struct config config;

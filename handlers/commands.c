@@ -8,12 +8,10 @@
 
 #include "db/backup.h"
 #include "handlers/app.h"
+#include "handlers/commands.h"
 #include "handlers/routes.h"
-#include "handlers/seed.h"
-#include "service/healthcheck.h"
-#include "service/log.h"
-#include "service/main.h"
-#include "service/version.h"
+#include "service/core/log.h"
+#include "service/run/version.h"
 
 enum { EXIT_FAILED = 1 };
 
@@ -105,7 +103,7 @@ static void allow_open_files(const struct config *config)
 			LOG_INT("needed", (int64_t)wanted));
 }
 
-static int command_serve(const struct config *config, int argc, char **argv)
+int command_serve(const struct config *config, int argc, char **argv)
 {
 	struct app *app;
 	(void)argc;
@@ -133,7 +131,7 @@ static int command_serve(const struct config *config, int argc, char **argv)
  * migrate
  */
 
-static int command_migrate(const struct config *config, int argc, char **argv)
+int command_migrate(const struct config *config, int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
@@ -172,7 +170,7 @@ static enum err back_up(const struct config *config, struct stopper *stopper,
 	return err;
 }
 
-static int command_backup(const struct config *config, int argc, char **argv)
+int command_backup(const struct config *config, int argc, char **argv)
 {
 	const char *path = argv[0];
 	struct backup_report report = { .message = "too little memory" };
@@ -192,26 +190,3 @@ static int command_backup(const struct config *config, int argc, char **argv)
 		close(stopper.signals);
 	return err == ERR_OK ? 0 : EXIT_FAILED;
 }
-
-const char *const program_name = HANGUP_NAME;
-
-const struct command commands[] = {
-	{ "serve", "", "answer requests until SIGTERM or SIGINT", command_serve },
-	{ "migrate", "", "bring the database to this version's schema", command_migrate },
-	{ "seed", "N", "add N sample items", command_seed },
-	{ "backup", "FILE", "copy the database to a new file, while it is served",
-		command_backup },
-	{ "healthcheck", "", "ask the running service whether it is alive",
-		command_healthcheck },
-	{ "config", "", "print the settings in effect", command_config },
-};
-
-const size_t commands_count = sizeof commands / sizeof *commands;
-
-static void print_versions(FILE *out)
-{
-	fprintf(out, "libmicrohttpd %s, SQLite %s, jansson %s\n",
-		server_library_version(), db_library_version(), jansson_version_str());
-}
-
-void (*const program_print_versions)(FILE *out) = print_versions;

@@ -7,9 +7,11 @@
 #include "handlers/app.h"
 #include "handlers/items.h"
 #include "handlers/routes.h"
-#include "service/etag.h"
-#include "service/problem.h"
-#include "service/text.h"
+#include "service/core/parse.h"
+#include "service/core/utf8.h"
+#include "service/http/etag.h"
+#include "service/http/percent.h"
+#include "service/http/problem.h"
 
 /*
  * One item.
@@ -17,7 +19,7 @@
 
 enum err item_id_of(const struct request *req, int64_t *ret_id)
 {
-	bool is_id = text_to_positive(request_param(req, "id"), INT64_MAX, ret_id);
+	bool is_id = parse_positive(request_param(req, "id"), INT64_MAX, ret_id);
 	return is_id ? ERR_OK : ERR_NOT_FOUND;
 }
 
@@ -75,7 +77,7 @@ struct list {
 
 static bool read_limit(struct span value, struct list *list)
 {
-	return text_to_positive(value, LIMIT_MAX, &list->limit);
+	return parse_positive(value, LIMIT_MAX, &list->limit);
 }
 
 static bool read_sort(struct span value, struct list *list)
@@ -97,7 +99,7 @@ static bool read_sort(struct span value, struct list *list)
 
 static bool is_text(struct span value, int64_t max)
 {
-	int64_t length = text_length(value);
+	int64_t length = utf8_length(value);
 	return length >= 0 && length <= max;
 }
 
@@ -209,7 +211,7 @@ static void print_next_page(const struct request *req, const struct list *list, 
 		if (!value.data || parameters[i].read == read_cursor)
 			continue;
 		fprintf(out, "&%s=", parameters[i].name);
-		text_print_encoded(value, out);
+		percent_print(value, out);
 	}
 	fprintf(out, ">; rel=\"next\"");
 }

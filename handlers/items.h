@@ -5,8 +5,8 @@
  * What the handlers of items share: items.c reads them, items_change.c changes them.
  */
 #include "db/items.h"
-#include "service/request.h"
-#include "service/response.h"
+#include "service/http/request.h"
+#include "service/http/response.h"
 
 /* The id in the path. Whatever cannot be one names an item that is not there:
  * ERR_NOT_FOUND. */

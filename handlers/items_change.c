@@ -2,12 +2,12 @@
 #include <stdio.h>
 
 #include "handlers/app.h"
-#include "handlers/idempotency.h"
 #include "handlers/items.h"
 #include "handlers/items_json.h"
+#include "handlers/rest/idempotency.h"
 #include "handlers/routes.h"
-#include "service/etag.h"
-#include "service/problem.h"
+#include "service/http/etag.h"
+#include "service/http/problem.h"
 
 /*
  * What changes items. The functions that get a connection run in the writer's thread,

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "service/problem.h"
-#include "service/text.h"
+#include "service/core/utf8.h"
+#include "service/http/problem.h"
 
 /* A body has room for a hundred thousand unknown fields; this many are named. */
 enum { UNKNOWN_MAX = 100 };
@@ -51,8 +51,8 @@ static const struct field {
 static bool read_text(const json_t *value, int64_t max, void *ret)
 {
 	struct span text = { json_string_value(value), json_string_length(value) };
-	if (!text.data || text.len == 0 || text_has_control(text) ||
-		text_length(text) > max)
+	if (!text.data || text.len == 0 || utf8_has_control(text) ||
+		utf8_length(text) > max)
 		return false;
 	*(struct span *)ret = text;
 	return true;

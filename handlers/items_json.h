@@ -6,7 +6,7 @@
  * fields. Rows on their way out are written in db/items.c.
  */
 #include "db/items.h"
-#include "service/response.h"
+#include "service/http/response.h"
 
 /* Reads an item. Its texts are json's. ERR_INVALID when rules are broken, each of
  * them noted in res with a pointer to the field; ERR_NOMEM. */

@@ -4,14 +4,14 @@
 #include <stdio.h>
 
 #include "handlers/app.h"
-#include "handlers/idempotency.h"
 #include "handlers/items_json.h"
+#include "handlers/rest/idempotency.h"
 #include "handlers/routes.h"
-#include "service/activity.h"
-#include "service/json_reader.h"
-#include "service/media.h"
-#include "service/problem.h"
-#include "service/text.h"
+#include "service/core/activity.h"
+#include "service/core/utf8.h"
+#include "service/http/json_reader.h"
+#include "service/http/media.h"
+#include "service/http/problem.h"
 
 /*
  * Export.
@@ -44,7 +44,7 @@ static enum err read_category(
 	if (request_query(req, "category", ret_category) != ERR_OK)
 		return problem(res, ERR_BAD_REQUEST,
 			"category must be given once, and without NUL.");
-	int64_t length = text_length(*ret_category);
+	int64_t length = utf8_length(*ret_category);
 	if (length < 0 || length > ITEM_CATEGORY_MAX)
 		return problem(res, ERR_BAD_REQUEST,
 			"category must be at most 64 characters, in UTF-8.");

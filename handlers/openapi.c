@@ -8,7 +8,7 @@
 #include "handlers/openapi_json.h"
 #include "handlers/openapi_reports_json.h"
 #include "handlers/routes.h"
-#include "service/version.h"
+#include "service/run/version.h"
 
 /* The document comes in parts, so that a resource can be added or taken out with its
  * own: openapi.json has what is the service's. A tag is described in one of them. */

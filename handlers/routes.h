@@ -4,7 +4,7 @@
 /*
  * All that the service answers to: the one table, and the handlers in it.
  */
-#include "service/router.h"
+#include "service/http/router.h"
 
 extern const struct route routes[];
 extern const size_t routes_count;

@@ -6,9 +6,9 @@
 
 #include "db/items_transfer.h"
 #include "handlers/app.h"
-#include "service/log.h"
-#include "service/main.h"
-#include "service/text.h"
+#include "service/core/log.h"
+#include "service/core/parse.h"
+#include "service/run/version.h"
 
 enum {
 	NEIGHBOURS = 100,
@@ -159,9 +159,9 @@ int command_seed(const struct config *config, int argc, char **argv)
 	enum { SEED_MAX = 100000000, EXIT_USAGE = 2 };
 	int64_t count;
 	(void)argc;
-	if (text_to_positive(span_of(argv[0]), SEED_MAX, &count))
+	if (parse_positive(span_of(argv[0]), SEED_MAX, &count))
 		return seed(config, count);
 	fprintf(stderr, "%s: seed \"%s\": N must be an integer from 1 to %d\n",
-		program_name, argv[0], SEED_MAX);
+		HANGUP_NAME, argv[0], SEED_MAX);
 	return EXIT_USAGE;
 }

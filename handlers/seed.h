@@ -6,7 +6,7 @@
  * item's fields follow from its id alone; 20,000 ids go through all the categories.
  */
 #include "db/db.h"
-#include "service/config.h"
+#include "service/run/config.h"
 
 enum { SEED_CATEGORIES = 200 };
 
@@ -14,7 +14,7 @@ enum { SEED_CATEGORIES = 200 };
  * are kept or none; *ret_added says how many there are, also when it fails. */
 enum err seed_items(struct db *db, int64_t count, int64_t *ret_added);
 
-/* A command for the table of service/main.h: seed N. */
+/* A command for the table of service/run/program.h: seed N. */
 int command_seed(const struct config *config, int argc, char **argv);
 
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "handlers/items_json.h"
-#include "service/json_reader.h"
+#include "service/http/json_reader.h"
 
 enum { VALUE_MAX = 2000 };
 

@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
-#include "handlers/admin.h"
+#include "handlers/ops/admin.h"
 #include "handlers/routes.h"
-#include "service/log.h"
+#include "service/core/log.h"
 #include "tests/support/metrics_page.h"
 #include "tests/support/shake.h"
 #include "tests/support/stages.h"

@@ -16,7 +16,7 @@
 #include <microhttpd.h>
 #include <cmocka.h>
 
-#include "service/problem.h"
+#include "service/http/problem.h"
 #include "tests/support/http.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_server.h"

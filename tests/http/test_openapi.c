@@ -17,8 +17,8 @@
 
 #include "handlers/app.h"
 #include "handlers/routes.h"
-#include "service/log.h"
-#include "service/text.h"
+#include "service/core/log.h"
+#include "service/http/percent.h"
 #include "tests/support/http.h"
 
 struct fixture {
@@ -255,7 +255,7 @@ static void add_query(struct sent *sent, const char *name, const char *value)
 	size_t len = strlen(sent->path);
 	FILE *out = fmemopen(sent->path + len, sizeof sent->path - len, "w");
 	fprintf(out, "%c%s=", strchr(sent->path, '?') ? '&' : '?', name);
-	text_print_encoded(span_of(value), out);
+	percent_print(span_of(value), out);
 	fclose(out);
 }
 

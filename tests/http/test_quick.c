@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "db/stmt.h"
-#include "service/activity.h"
+#include "service/core/activity.h"
 #include "tests/support/gate.h"
 #include "tests/support/http.h"
 #include "tests/support/test_server.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "service/clock.h"
+#include "service/core/clock.h"
 #include "tests/support/wait.h"
 
 static void *run(void *arg)

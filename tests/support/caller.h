@@ -6,7 +6,7 @@
  * token and an activity of his own, and may be held inside his change at a gate.
  * Fill in what is wanted, caller_start(), caller_join(), look at err.
  */
-#include "service/activity.h"
+#include "service/core/activity.h"
 #include "tests/support/actor.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "service/clock.h"
+#include "service/core/clock.h"
 #include "tests/support/wait.h"
 
 void gate_init(struct gate *gate)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "service/clock.h"
+#include "service/core/clock.h"
 #include "tests/support/wait.h"
 
 static void keep(struct log_reader *reader, const char *line)

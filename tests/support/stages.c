@@ -12,8 +12,8 @@
 #include <sqlite3.h>
 #include <cmocka.h>
 
-#include "db/conn.h"
-#include "service/stream.h"
+#include "db/sqlite/conn.h"
+#include "service/core/stream.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/wait.h"
 

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "db/migrate.h"
-#include "service/log.h"
+#include "service/core/log.h"
 #include "tests/support/wait.h"
 
 static unsigned entries_in(const char *path)

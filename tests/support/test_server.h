@@ -14,7 +14,7 @@
  *	test_server_stop(&server);                and everything must be back
  */
 #include "db/db.h"
-#include "service/server.h"
+#include "service/http/server.h"
 #include "tests/support/log_reader.h"
 
 struct test_server {

@@ -5,7 +5,7 @@
  * For what opens no gate, such as a count in server_stats(): asks again and again
  * until it is so. A test that never sees it fails, and says what it waited for.
  */
-#include "service/clock.h"
+#include "service/core/clock.h"
 
 /* How long a test waits before it says that something never happens. Nothing that works
  * needs it: it is for a machine that does ten other things. */

@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "service/activity.h"
-#include "service/pool.h"
+#include "service/core/activity.h"
+#include "service/core/pool.h"
 #include "tests/support/actor.h"
 #include "tests/support/gate.h"
 

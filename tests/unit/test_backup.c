@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "db/backup.h"
-#include "db/conn.h"
+#include "db/sqlite/conn.h"
 #include "tests/support/actor.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "service/cancel.h"
-#include "service/timer.h"
+#include "service/core/cancel.h"
+#include "service/core/timer.h"
 #include "tests/support/actor.h"
 #include "tests/support/fault_alloc.h"
 #include "tests/support/gate.h"

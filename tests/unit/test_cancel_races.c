@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "service/cancel.h"
-#include "service/timer.h"
+#include "service/core/cancel.h"
+#include "service/core/timer.h"
 #include "tests/support/actor.h"
 #include "tests/support/shake.h"
 #include "tests/support/wait.h"

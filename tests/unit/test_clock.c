@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "service/clock.h"
+#include "service/core/clock.h"
 
 static void the_clock_never_goes_back(void **state)
 {

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "service/config.h"
+#include "service/run/config.h"
 
 #define FIELD(name) offsetof(struct config, name)
 #define DAY         86400000

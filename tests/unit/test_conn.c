@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "db/conn.h"
+#include "db/sqlite/conn.h"
 #include "tests/support/actor.h"
 #include "tests/support/test_db.h"
 

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "db/conn.h"
-#include "service/activity.h"
+#include "db/sqlite/conn.h"
+#include "service/core/activity.h"
 #include "tests/support/actor.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "service/error.h"
+#include "service/core/error.h"
 
 static void every_error_has_a_name_of_its_own(void **state)
 {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "service/etag.h"
+#include "service/http/etag.h"
 
 static void a_version_in_quotes_is_the_tag(void **state)
 {

@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include "service/address.h"
-#include "service/clock.h"
-#include "service/healthcheck.h"
-#include "service/listener.h"
+#include "service/core/address.h"
+#include "service/core/clock.h"
+#include "service/http/listener.h"
+#include "service/run/healthcheck.h"
 
 enum { SHORT_MS = 100, LONG_MS = 5000, SILENCE_MS = 60000 };
 

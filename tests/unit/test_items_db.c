@@ -10,8 +10,8 @@
 
 #include <sqlite3.h>
 
-#include "db/conn.h"
 #include "db/items_transfer.h"
+#include "db/sqlite/conn.h"
 #include "tests/support/items_db.h"
 
 enum { ITEMS = 120, ALL_MAX = 400 };

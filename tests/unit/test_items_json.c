@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "handlers/items_json.h"
-#include "service/problem.h"
-#include "service/request.h"
+#include "service/http/problem.h"
+#include "service/http/request.h"
 
 /* What became of a body. */
 struct outcome {

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "service/json_reader.h"
+#include "service/http/json_reader.h"
 
 enum { VALUE_MAX = 1000 };
 

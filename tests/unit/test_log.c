@@ -19,8 +19,8 @@
 #include <jansson.h>
 #include <cmocka.h>
 
-#include "service/log.h"
-#include "service/log_line.h"
+#include "service/core/log.h"
+#include "service/core/log_line.h"
 
 static const int64_t some_ms = 1795414028123; /* 2026-11-23T06:07:08.123Z */
 static const struct log_style text_style = { LOG_FORMAT_TEXT, false };

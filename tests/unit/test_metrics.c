@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "service/metrics.h"
+#include "service/http/metrics.h"
 #include "tests/support/metrics_page.h"
 
 enum { US = 1000, MS = 1000 * US };

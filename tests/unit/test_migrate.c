@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "db/conn.h"
 #include "db/migrate.h"
+#include "db/sqlite/conn.h"
 #include "tests/support/actor.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "service/clock.h"
+#include "service/core/clock.h"
 
 /* As the system has it: slow, and locked, but known to be right. */
 static void format_slowly(int64_t ms, char *ret, size_t size)

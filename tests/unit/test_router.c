@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "service/router.h"
+#include "service/http/router.h"
 
 static const struct route table[] = {
 	{ "GET", "/", .lane = LANE_INLINE },

@@ -11,7 +11,7 @@
 #include "handlers/app.h"
 #include "handlers/routes.h"
 #include "handlers/seed.h"
-#include "service/problem.h"
+#include "service/http/problem.h"
 #include "tests/support/items_db.h"
 
 /*

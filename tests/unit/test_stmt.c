@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "db/conn.h"
+#include "db/sqlite/conn.h"
 #include "tests/support/test_db.h"
 
 struct fixture {

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "service/activity.h"
-#include "service/stream.h"
+#include "service/core/activity.h"
+#include "service/core/stream.h"
 #include "tests/support/actor.h"
 #include "tests/support/shake.h"
 #include "tests/support/wait.h"

@@ -12,9 +12,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "service/cancel.h"
-#include "service/timer.h"
-#include "service/watcher.h"
+#include "service/core/cancel.h"
+#include "service/core/timer.h"
+#include "service/core/watcher.h"
 #include "tests/support/actor.h"
 #include "tests/support/fault_alloc.h"
 #include "tests/support/gate.h"

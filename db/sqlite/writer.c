@@ -1,0 +1,565 @@
+#include "db/sqlite/writer.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "service/core/activity.h"
+
+/*
+ * The life of a change, and who may end it when its token fires:
+ *
+ *	waiting ──> running ──> settled ──> answered
+ *	   │  ^         │          │
+ *	   │  └─────────┴──────────┘  its shared transaction was lost: it waits again,
+ *	   └──> withdrawn             at the head of the queue, to be made alone
+ *
+ * - waiting: in the queue. The caller takes it out and returns at once. The writer
+ *   takes changes one by one, each just before it runs, so one that is in line for
+ *   its savepoint still waits in this sense.
+ * - running: fn is let finish, because an interrupt would undo its neighbours. A
+ *   change that is made alone has none: it is interrupted.
+ * - settled: fn has returned and the token was looked at for the last time; then the
+ *   change was undone alone, or belongs to the transaction.
+ * - answered: only after COMMIT, the undone ones too: what they were refused for may
+ *   have been a neighbour's change, which a failing commit takes back.
+ *
+ * A transaction is lost when SQLite rolls it back by itself (disk full, I/O error, no
+ * memory), when a savepoint cannot be undone, or when COMMIT fails. All its changes
+ * are undone then, so each can safely be made again, in a transaction of its own,
+ * whose result is its answer: the cause may be only one of them, or only their sum.
+ * A COMMIT whose sync failed may have left its frames in the WAL, where a recovery
+ * after a crash could find them; the next commit overwrites them. Until then such a
+ * change is what its answer says: not known to be durable.
+ *
+ * A checkpoint runs after the answers, not inside the commit as SQLite's own would:
+ * nobody waits for it but the next transaction. It is this thread's, because beside
+ * a writer that never pauses it would never catch up with the WAL. A reader with an
+ * old snapshot holds it up; it is tried again only every CHECKPOINT_FRAMES, since it
+ * sorts what it could not copy each time.
+ */
+
+#define CHECKPOINT_FRAMES 1000 /* 4 MB of WAL */
+
+struct change {
+	db_write_fn *fn;
+	void *arg;
+	struct cancel *token;      /* the caller's */
+	struct activity *activity; /* the caller's */
+	int64_t max_ms;            /* for a long one; 0 for a short one */
+	bool alone;                /* in a transaction of its own; writer's thread */
+	enum err result;           /* writer's thread until answered */
+	bool waiting;              /* writer::lock: it is in the queue */
+	bool behind_long;          /* set once: a long one was accepted before it */
+	TAILQ_ENTRY(change) link;  /* writer::queue, or the writer's batch */
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool answered; /* lock: from here on the writer does not know it */
+};
+
+TAILQ_HEAD(changes, change);
+
+struct writer {
+	struct conn *conn;     /* writer's thread */
+	struct cancel *never;  /* a token that never fires, for shared transactions */
+	const char *wal_path;  /* lives as long as conn */
+	int64_t wal_max_bytes; /* set once, like the next two */
+	void (*free_wal)(void *arg);
+	void *free_wal_arg;
+	unsigned queue_max;     /* set once */
+	unsigned batch_max;     /* set once */
+	unsigned wal_frames;    /* writer's thread: in the WAL at the last commit */
+	unsigned checkpoint_at; /* writer's thread: that many call for a checkpoint */
+	pthread_t thread;
+	bool started;
+
+	pthread_mutex_t lock;
+	pthread_cond_t wanted;
+	struct changes queue;  /* lock */
+	unsigned queue_count;  /* lock */
+	unsigned long_count;   /* lock: long changes that wait or run */
+	bool stopping;         /* lock */
+	struct db_stats stats; /* lock: the writer's part of it */
+};
+
+/*
+ * The callers' side.
+ */
+
+static void append(struct writer *writer, struct change *change)
+{
+	TAILQ_INSERT_TAIL(&writer->queue, change, link);
+	writer->queue_count++;
+	change->waiting = true;
+}
+
+static void take_out(struct writer *writer, struct change *change)
+{
+	TAILQ_REMOVE(&writer->queue, change, link);
+	writer->queue_count--;
+	change->waiting = false;
+}
+
+static bool is_long(const struct change *change)
+{
+	return change->max_ms > 0;
+}
+
+static enum err enqueue(struct writer *writer, struct change *change)
+{
+	enum err err = ERR_OK;
+	pthread_mutex_lock(&writer->lock);
+	if (writer->stopping)
+		err = ERR_SHUTDOWN;
+	else if (writer->queue_count >= writer->queue_max)
+		err = ERR_BUSY;
+	else
+		append(writer, change);
+	change->behind_long = writer->long_count > 0;
+	writer->long_count += err == ERR_OK && is_long(change);
+	pthread_cond_signal(&writer->wanted);
+	pthread_mutex_unlock(&writer->lock);
+	return err;
+}
+
+/* After its answer, or its withdrawal. */
+static void forget_if_long(struct writer *writer, const struct change *change)
+{
+	if (!is_long(change))
+		return;
+	pthread_mutex_lock(&writer->lock);
+	writer->long_count--;
+	pthread_mutex_unlock(&writer->lock);
+}
+
+static bool withdraw(struct writer *writer, struct change *change)
+{
+	pthread_mutex_lock(&writer->lock);
+	bool waiting = change->waiting;
+	if (waiting)
+		take_out(writer, change);
+	pthread_mutex_unlock(&writer->lock);
+	return waiting;
+}
+
+/* Of one that was not begun when its token fired. Who has spent his time behind a long
+ * change has not asked for too much: the database was busy, and the same write may
+ * succeed in a moment. */
+static enum err err_of_unbegun(const struct change *change)
+{
+	enum err err = err_of_token(change->token);
+	return err == ERR_DEADLINE && change->behind_long ? ERR_BUSY : err;
+}
+
+/* Until it is answered, or wanted no more. */
+static bool wait_while_wanted(struct change *change)
+{
+	struct cancel_waiter on_token;
+	cancel_wait_begin(&on_token, change->token, &change->lock, &change->changed);
+	pthread_mutex_lock(&change->lock);
+	while (!change->answered && cancel_cause(change->token) == CANCEL_NONE)
+		pthread_cond_wait(&change->changed, &change->lock);
+	bool answered = change->answered;
+	pthread_mutex_unlock(&change->lock);
+	cancel_wait_end(&on_token);
+	return answered;
+}
+
+static void wait_for_answer(struct change *change)
+{
+	pthread_mutex_lock(&change->lock);
+	while (!change->answered)
+		pthread_cond_wait(&change->changed, &change->lock);
+	pthread_mutex_unlock(&change->lock);
+}
+
+static enum err make_durable(struct writer *writer, struct change *change)
+{
+	enum err err = enqueue(writer, change);
+	if (err != ERR_OK)
+		return err;
+	instant begun = activity_wait_begin("commit");
+	bool withdrawn = !wait_while_wanted(change) && withdraw(writer, change);
+	if (withdrawn)
+		err = err_of_unbegun(change);
+	else
+		wait_for_answer(change);
+	activity_wait_end(begun);
+	forget_if_long(writer, change);
+	return withdrawn ? err : change->result;
+}
+
+static enum err submit(struct writer *writer, struct change *change)
+{
+	assert(!pthread_equal(pthread_self(), writer->thread));
+	if (!activity_may_wait())
+		return ERR_WOULD_WAIT;
+	enum err err = err_of_token(change->token);
+	if (err != ERR_OK)
+		return err;
+	change->activity = activity_current();
+	pthread_mutex_init(&change->lock, NULL);
+	pthread_cond_init(&change->changed, NULL);
+	err = make_durable(writer, change);
+	pthread_cond_destroy(&change->changed);
+	pthread_mutex_destroy(&change->lock);
+	return err;
+}
+
+enum err writer_write(
+	struct writer *writer, struct cancel *token, db_write_fn *fn, void *arg)
+{
+	struct change change = { .fn = fn, .arg = arg, .token = token };
+	return submit(writer, &change);
+}
+
+enum err writer_write_long(struct writer *writer, struct cancel *token, int64_t max_ms,
+	db_write_fn *fn, void *arg)
+{
+	struct change change = {
+		.fn = fn, .arg = arg, .token = token, .max_ms = max_ms, .alone = true
+	};
+	assert(max_ms > 0);
+	return submit(writer, &change);
+}
+
+void writer_stats(struct writer *writer, struct db_stats *ret_stats)
+{
+	pthread_mutex_lock(&writer->lock);
+	ret_stats->writes_waiting = writer->queue_count;
+	ret_stats->commits = writer->stats.commits;
+	ret_stats->writes_committed = writer->stats.writes_committed;
+	ret_stats->writes_undone = writer->stats.writes_undone;
+	ret_stats->batch_size_max = writer->stats.batch_size_max;
+	ret_stats->commit_ns_total = writer->stats.commit_ns_total;
+	ret_stats->commit_ns_max = writer->stats.commit_ns_max;
+	pthread_mutex_unlock(&writer->lock);
+	struct stat wal;
+	ret_stats->wal_bytes = stat(writer->wal_path, &wal) == 0 ? wal.st_size : 0;
+}
+
+/*
+ * The writer's side: everything from here on runs on its thread.
+ */
+
+static bool wait_for_work(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	while (TAILQ_EMPTY(&writer->queue) && !writer->stopping)
+		pthread_cond_wait(&writer->wanted, &writer->lock);
+	bool work = !TAILQ_EMPTY(&writer->queue);
+	pthread_mutex_unlock(&writer->lock);
+	return work;
+}
+
+/* The head of the queue, if it is of that kind; else NULL. */
+static struct change *take_next(struct writer *writer, bool alone)
+{
+	pthread_mutex_lock(&writer->lock);
+	struct change *change = TAILQ_FIRST(&writer->queue);
+	if (change && change->alone == alone)
+		take_out(writer, change);
+	else
+		change = NULL;
+	pthread_mutex_unlock(&writer->lock);
+	return change;
+}
+
+static void answer(struct change *change, enum err result)
+{
+	if (result == ERR_OK)
+		atomic_store(&change->activity->committed, true);
+	pthread_mutex_lock(&change->lock);
+	change->result = result;
+	change->answered = true;
+	pthread_cond_signal(&change->changed);
+	pthread_mutex_unlock(&change->lock);
+}
+
+/* The next of that kind; one that nobody wants any more is answered instead. */
+static struct change *next_wanted(struct writer *writer, bool alone)
+{
+	struct change *change;
+	while ((change = take_next(writer, alone))) {
+		enum err err = err_of_unbegun(change);
+		if (err == ERR_OK)
+			break;
+		answer(change, err);
+	}
+	return change;
+}
+
+static void count_commit(struct writer *writer, unsigned kept, uint64_t ns)
+{
+	struct db_stats *stats = &writer->stats;
+	pthread_mutex_lock(&writer->lock);
+	stats->commits++;
+	stats->writes_committed += kept;
+	if (stats->batch_size_max < kept)
+		stats->batch_size_max = kept;
+	stats->commit_ns_total += ns;
+	if (stats->commit_ns_max < ns)
+		stats->commit_ns_max = ns;
+	pthread_mutex_unlock(&writer->lock);
+}
+
+static void count_undone(struct writer *writer, unsigned undone)
+{
+	pthread_mutex_lock(&writer->lock);
+	writer->stats.writes_undone += undone;
+	pthread_mutex_unlock(&writer->lock);
+}
+
+static enum err begin(struct writer *writer, struct cancel *token, instant stop_at)
+{
+	struct conn *conn = writer->conn;
+	conn_rollback(conn); /* a no-op, unless the last one failed */
+	conn_bind(conn, token);
+	conn->stop_at = stop_at;
+	enum err err = conn_begin(conn, "BEGIN IMMEDIATE");
+	if (err != ERR_OK)
+		conn_rollback(conn);
+	return err;
+}
+
+/* Fails for a lost transaction too. */
+static enum err commit(struct writer *writer, unsigned kept)
+{
+	instant begun = instant_now();
+	enum err err = conn_commit(writer->conn);
+	if (err != ERR_OK)
+		conn_rollback(writer->conn);
+	else if (kept > 0)
+		count_commit(
+			writer, kept, (uint64_t)instant_diff_ns(begun, instant_now()));
+	return err;
+}
+
+/* ERR_OK says that the change is to be kept. */
+static enum err make(struct writer *writer, struct change *change)
+{
+	enum err err = change->fn(writer->conn, change->arg);
+	assert(writer->conn->cache.lent == 0); /* fn has released its statements */
+	if (err != ERR_OK)
+		return err;
+	return err_of_token(change->token); /* the point of no return */
+}
+
+static void make_alone(struct writer *writer, struct change *change)
+{
+	instant stop_at = INSTANT_NEVER;
+	if (change->max_ms > 0)
+		stop_at = instant_add_ms(instant_now(), change->max_ms);
+	enum err err = begin(writer, change->token, stop_at);
+	if (err == ERR_OK)
+		err = make(writer, change);
+	if (err == ERR_OK)
+		err = commit(writer, 1);
+	if (err != ERR_OK) {
+		conn_rollback(writer->conn);
+		count_undone(writer, 1);
+	}
+	answer(change, err);
+}
+
+static bool is_lost(const struct conn *conn)
+{
+	return !conn->in_transaction || !conn_transaction_is_open(conn);
+}
+
+static enum err make_in_savepoint(struct writer *writer, struct change *change)
+{
+	struct conn *conn = writer->conn;
+	enum err err = stmt_exec(conn, "SAVEPOINT change");
+	if (err != ERR_OK)
+		return err;
+	err = make(writer, change);
+	bool whole = err == ERR_OK || stmt_exec(conn, "ROLLBACK TO change") == ERR_OK;
+	if (!whole || stmt_exec(conn, "RELEASE change") != ERR_OK)
+		conn_rollback(conn); /* loses the transaction */
+	return err;
+}
+
+/* Returns how many were made; *ret_kept of them are to be kept. */
+static unsigned make_batch(
+	struct writer *writer, struct changes *batch, unsigned *ret_kept)
+{
+	struct change *change;
+	unsigned made = 0;
+	while (made < writer->batch_max && !is_lost(writer->conn) &&
+		(change = next_wanted(writer, false))) {
+		change->result = make_in_savepoint(writer, change);
+		TAILQ_INSERT_TAIL(batch, change, link);
+		*ret_kept += change->result == ERR_OK;
+		made++;
+	}
+	return made;
+}
+
+static void answer_batch(struct changes *batch)
+{
+	struct change *change;
+	while ((change = TAILQ_FIRST(batch))) {
+		TAILQ_REMOVE(batch, change, link);
+		answer(change, change->result);
+	}
+}
+
+/* Back to the head of the queue, in the old order; the bound was paid already. */
+static void make_again_alone(struct writer *writer, struct changes *batch)
+{
+	struct change *change;
+	pthread_mutex_lock(&writer->lock);
+	while ((change = TAILQ_LAST(batch, changes))) {
+		TAILQ_REMOVE(batch, change, link);
+		TAILQ_INSERT_HEAD(&writer->queue, change, link);
+		writer->queue_count++;
+		change->waiting = true;
+		change->alone = true;
+	}
+	pthread_mutex_unlock(&writer->lock);
+}
+
+/* The database could not be had, by none of those who wait for it. */
+static void refuse_waiting(struct writer *writer, enum err err)
+{
+	struct change *change;
+	for (unsigned n = 0; n < writer->queue_max; n++) {
+		change = next_wanted(writer, false);
+		if (!change)
+			break;
+		answer(change, err);
+	}
+}
+
+static void make_together(struct writer *writer)
+{
+	struct changes batch = TAILQ_HEAD_INITIALIZER(batch);
+	enum err err = begin(writer, writer->never, INSTANT_NEVER);
+	if (err != ERR_OK) {
+		refuse_waiting(writer, err);
+		return;
+	}
+	unsigned kept = 0;
+	unsigned made = make_batch(writer, &batch, &kept);
+	if (commit(writer, kept) == ERR_OK) {
+		count_undone(writer, made - kept);
+		answer_batch(&batch);
+	} else {
+		make_again_alone(writer, &batch);
+	}
+}
+
+/* SQLite calls it after every commit; frames counts from the WAL's last restart. */
+static int note_frames(void *arg, sqlite3 *sqlite, const char *name, int frames)
+{
+	struct writer *writer = arg;
+	(void)sqlite;
+	(void)name;
+	if ((unsigned)frames < writer->wal_frames)
+		writer->checkpoint_at = CHECKPOINT_FRAMES;
+	writer->wal_frames = (unsigned)frames;
+	return SQLITE_OK;
+}
+
+/* What it cannot do, the next one does: the WAL holds everything. Somebody who keeps a
+ * snapshot for so long that the WAL outgrows its bound has to give it up. */
+static void checkpoint_if_due(struct writer *writer)
+{
+	int in_wal = 0;
+	int copied = 0;
+	struct stat wal;
+	if (writer->wal_frames < writer->checkpoint_at)
+		return;
+	sqlite3_wal_checkpoint_v2(
+		writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &copied);
+	writer->checkpoint_at = writer->wal_frames + CHECKPOINT_FRAMES;
+	if (copied < in_wal && stat(writer->wal_path, &wal) == 0 &&
+		wal.st_size > writer->wal_max_bytes)
+		writer->free_wal(writer->free_wal_arg);
+}
+
+static void *run(void *arg)
+{
+	struct writer *writer = arg;
+	while (wait_for_work(writer)) {
+		struct change *change = next_wanted(writer, true);
+		if (change)
+			make_alone(writer, change);
+		else
+			make_together(writer);
+		checkpoint_if_due(writer);
+	}
+	return NULL;
+}
+
+/*
+ * Lifecycle.
+ */
+
+static enum err open_and_start(struct writer *writer, const struct db_config *config)
+{
+	writer->never = cancel_create(NULL);
+	if (!writer->never)
+		return ERR_NOMEM;
+	enum err err = conn_open(config, CONN_WRITER, writer->never, &writer->conn);
+	if (err != ERR_OK)
+		return err;
+	conn_unbind(writer->conn);
+	sqlite3 *sqlite = writer->conn->sqlite;
+	writer->wal_path = sqlite3_filename_wal(sqlite3_db_filename(sqlite, "main"));
+	sqlite3_wal_hook(sqlite, note_frames, writer);
+	writer->started = pthread_create(&writer->thread, NULL, run, writer) == 0;
+	if (writer->started)
+		pthread_setname_np(writer->thread, "writer");
+	return writer->started ? ERR_OK : ERR_NOMEM;
+}
+
+enum err writer_create(const struct db_config *config, void (*free_wal)(void *arg),
+	void *arg, struct writer **ret_writer)
+{
+	struct writer *writer = calloc(1, sizeof *writer);
+	if (!writer)
+		return ERR_NOMEM;
+	writer->queue_max = config->write_queue_max;
+	writer->batch_max = config->write_batch_max;
+	writer->wal_max_bytes = config->wal_max_bytes;
+	writer->free_wal = free_wal;
+	writer->free_wal_arg = arg;
+	writer->checkpoint_at = CHECKPOINT_FRAMES;
+	pthread_mutex_init(&writer->lock, NULL);
+	pthread_cond_init(&writer->wanted, NULL);
+	TAILQ_INIT(&writer->queue);
+	enum err err = open_and_start(writer, config);
+	if (err == ERR_OK)
+		*ret_writer = writer;
+	else
+		writer_destroy(writer);
+	return err;
+}
+
+static void stop(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	writer->stopping = true;
+	pthread_cond_signal(&writer->wanted);
+	pthread_mutex_unlock(&writer->lock);
+	pthread_join(writer->thread, NULL);
+	sqlite3_wal_checkpoint_v2(
+		writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
+void writer_destroy(struct writer *writer)
+{
+	if (!writer)
+		return;
+	if (writer->started)
+		stop(writer);
+	conn_close(writer->conn);
+	cancel_unref(writer->never);
+	pthread_cond_destroy(&writer->wanted);
+	pthread_mutex_destroy(&writer->lock);
+	free(writer);
+}

@@ -1,0 +1,176 @@
+#include "service/http/exchange_log.h"
+
+#include "service/core/log.h"
+#include "service/core/stream.h"
+#include "service/http/metrics.h"
+#include "service/http/problem.h"
+
+static const char *const state_names[EXCHANGE_STATES] = {
+	[EXCHANGE_READING] = "reading",
+	[EXCHANGE_QUEUED] = "queued",
+	[EXCHANGE_RUNNING] = "running",
+	[EXCHANGE_SENDING] = "sending",
+	[EXCHANGE_DONE] = "done",
+};
+
+const char *exchange_state_name(enum exchange_state state)
+{
+	return state_names[state];
+}
+
+/* Which state the token fired in, by the clock: the hooks cannot tell, because
+ * the worker may have moved on before the hook of the exchange is run. What has not
+ * come is at INSTANT_NEVER. */
+static enum exchange_state state_at(const struct exchange *exchange, instant when)
+{
+	if (!instant_before(when, exchange->answered))
+		return EXCHANGE_SENDING;
+	if (!instant_before(when, exchange->running))
+		return EXCHANGE_RUNNING;
+	return instant_before(when, exchange->queued) ? EXCHANGE_READING
+						      : EXCHANGE_QUEUED;
+}
+
+/* When nothing was done for it any more: the handler had returned, and, if it was
+ * being sent, the connection was given up. */
+static instant stopped_at(const struct exchange *exchange, instant fired)
+{
+	return instant_before(exchange->stopped, fired) ? exchange->closed
+							: exchange->stopped;
+}
+
+/* It left before there was an answer: then it has seen none, even if libmicrohttpd could
+ * write one, which it can as long as nothing but a FIN has come. */
+static bool left_unanswered(const struct exchange *exchange, enum cancel_cause cause)
+{
+	return cause == CANCEL_CLIENT_GONE &&
+		instant_before(cancel_fired_at(exchange->req.cancel), exchange->answered);
+}
+
+/* A token that fired after all of the answer had left, or while a handler finished all
+ * the same for a client that is still there, ended nothing. */
+static enum cancel_cause cause_of(const struct exchange *exchange)
+{
+	enum cancel_cause cause = cancel_cause(exchange->req.cancel);
+	bool answered = exchange->sent_whole && !err_is_cancelled(exchange->result);
+	return answered && !left_unanswered(exchange, cause) ? CANCEL_NONE : cause;
+}
+
+struct exchange_end exchange_end(const struct exchange *exchange)
+{
+	struct exchange_end end = {
+		.cause = cause_of(exchange),
+		.status = exchange->res.status,
+		.state = exchange->state,
+		.fired = INSTANT_NEVER,
+		.stopped = INSTANT_NEVER,
+	};
+	if (end.cause == CANCEL_CLIENT_GONE)
+		end.status = problem_status(ERR_CLIENT_GONE);
+	if (end.cause != CANCEL_NONE) {
+		end.fired = cancel_fired_at(exchange->req.cancel);
+		end.state = state_at(exchange, end.fired);
+		end.stopped = stopped_at(exchange, end.fired);
+	}
+	return end;
+}
+
+void exchange_count(const struct exchange *exchange, const struct exchange_end *end)
+{
+	struct metrics *metrics = exchange->env->metrics;
+	if (!exchange->begun) {
+		metrics_count_unbegun(metrics);
+		return;
+	}
+	const struct metrics_request request = {
+		.route = exchange->req.route,
+		.status = end->status,
+		.took_ns = instant_diff_ns(exchange->began, exchange->closed),
+		.cause = end->cause,
+		.state = end->state,
+		.stopping_ns = instant_diff_ns(end->fired, end->stopped),
+	};
+	metrics_count(metrics, &request);
+}
+
+static enum log_level level_of(const struct exchange *exchange)
+{
+	return exchange->env->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+}
+
+/* From a to b, absent when either did not come. */
+static struct log_field span_field(struct log_field field, instant a, instant b)
+{
+	field.number = instant_diff_ns(a, b);
+	if (a.ns == INSTANT_NEVER.ns || b.ns == INSTANT_NEVER.ns)
+		field.kind = LOG_KIND_NONE;
+	return field;
+}
+
+#define LOG_BETWEEN(key, a, b) span_field(LOG_MS(key, 0), (a), (b))
+
+static struct log_field unless_none(struct log_field field, bool present)
+{
+	if (!present)
+		field.kind = LOG_KIND_NONE;
+	return field;
+}
+
+static int64_t bytes_sent(const struct exchange *exchange)
+{
+	if (exchange->outgoing)
+		return stream_bytes(exchange->outgoing);
+	bool has_body = exchange_sends_body(exchange) &&
+		(exchange->sent_whole || exchange->cut_short);
+	return has_body ? (int64_t)exchange->res.body_len : 0;
+}
+
+static void log_begun(const struct exchange *exchange, const struct exchange_end *end)
+{
+	const struct request *req = &exchange->req;
+	const struct activity *activity = &exchange->activity;
+	bool cut = end->cause != CANCEL_NONE;
+	instant handed = instant_min(exchange->running, exchange->stopped);
+	int64_t rows = atomic_load(&activity->rows);
+	int64_t client_wait_ns = atomic_load(&activity->client_wait_ns);
+	log_at(level_of(exchange), "request", LOG_STR("id", req->id),
+		unless_none(LOG_NAME("trace", req->trace_id), req->trace_id[0]),
+		LOG_STR("client", exchange->address), LOG_STR("method", req->method),
+		LOG_NAME("route", req->route ? req->route->path : NULL),
+		LOG_STR("path", req->path), LOG_INT("status", end->status),
+		unless_none(LOG_NAME("error", err_name(exchange->result)),
+			exchange->result != ERR_OK),
+		LOG_NAME("cause", cut ? cancel_cause_name(end->cause) : NULL),
+		LOG_NAME("cancelled_while", cut ? exchange_state_name(end->state) : NULL),
+		LOG_BETWEEN("stopped_after_ms", end->fired, end->stopped),
+		unless_none(
+			LOG_BOOL("committed", true), atomic_load(&activity->committed)),
+		LOG_INT("bytes", bytes_sent(exchange)),
+		unless_none(LOG_INT("received", (int64_t)exchange->received),
+			exchange->received > 0),
+		unless_none(LOG_INT("rows", rows), rows > 0),
+		LOG_BETWEEN("queued_ms", exchange->queued, handed),
+		unless_none(LOG_MS("db_wait_ms", atomic_load(&activity->db_wait_ns)),
+			atomic_load(&activity->db_wait_ns) > 0),
+		unless_none(LOG_MS("client_wait_ms", client_wait_ns), client_wait_ns > 0),
+		LOG_BETWEEN("run_ms", exchange->running, exchange->stopped),
+		LOG_BETWEEN("send_ms", exchange->answered, exchange->closed),
+		LOG_BETWEEN("total_ms", exchange->began, exchange->closed));
+}
+
+/* A connection that closed before its request's headers were complete, or that
+ * libmicrohttpd refused by itself: it tells only that much. */
+static void log_unbegun(const struct exchange *exchange)
+{
+	log_at(level_of(exchange), "request not begun",
+		LOG_STR("client", exchange->address),
+		LOG_BETWEEN("total_ms", exchange->began, exchange->closed));
+}
+
+void exchange_log(const struct exchange *exchange, const struct exchange_end *end)
+{
+	if (exchange->begun)
+		log_begun(exchange, end);
+	else
+		log_unbegun(exchange);
+}
