@@ -148,8 +148,7 @@ static enum err merge(json_t *target, const json_t *patch)
 {
 	const char *name;
 	json_t *value;
-	json_object_foreach((json_t *)patch, name, value)
-	{
+	json_object_foreach((json_t *)patch, name, value) {
 		if (json_is_null(value))
 			json_object_del(target, name);
 		else if (json_object_set(target, name, value) != 0)
@@ -174,10 +173,13 @@ static enum err patch(struct conn *conn, void *arg)
 	return err;
 }
 
-static enum err delete (struct conn *conn, void *arg) {
-	struct change *change = arg; response_reset(change->res);
+static enum err remove_item(struct conn *conn, void *arg)
+{
+	struct change *change = arg;
+	response_reset(change->res);
 	enum err err = look_at_current(conn, change, NULL);
-	if (err == ERR_OK) err = items_delete(conn, change->id);
+	if (err == ERR_OK)
+		err = items_delete(conn, change->id);
 	change->res->status = 204;
 	return err;
 }
@@ -213,5 +215,5 @@ enum err items_handle_patch(struct request *req, struct response *res)
 
 enum err items_handle_delete(struct request *req, struct response *res)
 {
-	return make(req, res, delete, NULL);
+	return make(req, res, remove_item, NULL);
 }

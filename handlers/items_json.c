@@ -129,8 +129,7 @@ static enum err refuse_unknown_fields(const json_t *json, struct response *res)
 	const char *name;
 	json_t *value;
 	unsigned count = 0;
-	json_object_foreach((json_t *)json, name, value)
-	{
+	json_object_foreach((json_t *)json, name, value) {
 		if (is_known(name))
 			continue;
 		if (count++ == UNKNOWN_MAX)

@@ -131,8 +131,7 @@ static enum err point_into_array(struct import *import)
 {
 	size_t i;
 	json_t *field;
-	json_array_foreach(import->res->fields, i, field)
-	{
+	json_array_foreach(import->res->fields, i, field) {
 		json_t *pointer = json_sprintf("/%" PRId64 "%s", import->reader.count - 1,
 			json_string_value(json_object_get(field, "pointer")));
 		if (json_object_set_new(field, "pointer", pointer) != 0)

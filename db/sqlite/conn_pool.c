@@ -178,9 +178,10 @@ static struct conn *oldest(struct conn_pool *pool)
 	struct conn *conn;
 	struct conn *oldest = NULL;
 	LIST_FOREACH(conn, &pool->reading, reading)
-	if (conn->snapshot_at.ns != INSTANT_NEVER.ns &&
-		(!oldest || instant_before(conn->snapshot_at, oldest->snapshot_at)))
-		oldest = conn;
+		if (conn->snapshot_at.ns != INSTANT_NEVER.ns &&
+			(!oldest ||
+				instant_before(conn->snapshot_at, oldest->snapshot_at)))
+			oldest = conn;
 	return oldest;
 }
 

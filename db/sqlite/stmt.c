@@ -24,8 +24,8 @@ static struct stmt *take_idle(struct stmt_cache *cache, const char *sql)
 {
 	struct stmt *stmt;
 	TAILQ_FOREACH(stmt, &cache->idle, link)
-	if (strcmp(sqlite3_sql(stmt->sqlite), sql) == 0)
-		break;
+		if (strcmp(sqlite3_sql(stmt->sqlite), sql) == 0)
+			break;
 	if (!stmt)
 		return NULL;
 	TAILQ_REMOVE(&cache->idle, stmt, link);

@@ -13,10 +13,12 @@ static bool is_deeper(const json_t *json, int levels)
 		return false;
 	if (levels == 0)
 		return true;
-	json_object_foreach(
-		(json_t *)json, key, child) if (is_deeper(child, levels - 1)) return true;
-	json_array_foreach(
-		json, index, child) if (is_deeper(child, levels - 1)) return true;
+	json_object_foreach((json_t *)json, key, child)
+		if (is_deeper(child, levels - 1))
+			return true;
+	json_array_foreach(json, index, child)
+		if (is_deeper(child, levels - 1))
+			return true;
 	return false;
 }
 

@@ -85,8 +85,7 @@ static json_t *find_listed(
 	json_t *found = NULL;
 	size_t i;
 	json_t *entry;
-	json_array_foreach(json_object_get(list, "requests"), i, entry)
-	{
+	json_array_foreach(json_object_get(list, "requests"), i, entry) {
 		const char *value = json_string_value(json_object_get(entry, member));
 		if ((!value && !text) || (value && text && strcmp(value, text) == 0))
 			found = json_incref(entry);

@@ -100,8 +100,7 @@ static void assert_lines_equal(const char *body, json_t *items)
 {
 	size_t i;
 	json_t *item;
-	json_array_foreach(items, i, item)
-	{
+	json_array_foreach(items, i, item) {
 		const char *end = strchr(body, '\n');
 		assert_non_null(end);
 		json_t *line = json_loadb(

@@ -69,10 +69,8 @@ static void every_operation_of_the_document_has_a_route(void **state)
 	json_t *operations;
 	json_t *operation;
 	size_t count = 0;
-	json_object_foreach(json_object_get(fixture->doc, "paths"), path, operations)
-	{
-		json_object_foreach(operations, method, operation)
-		{
+	json_object_foreach(json_object_get(fixture->doc, "paths"), path, operations) {
+		json_object_foreach(operations, method, operation) {
 			struct route_match match;
 			char upper[16] = "";
 			for (size_t i = 0; method[i] && i < 15; i++)
@@ -111,9 +109,9 @@ static unsigned check_references(json_t *doc, json_t *json)
 	size_t index;
 	json_t *child;
 	unsigned count = 0;
-	json_array_foreach(json, index, child) count += check_references(doc, child);
-	json_object_foreach(json, key, child)
-	{
+	json_array_foreach(json, index, child)
+		count += check_references(doc, child);
+	json_object_foreach(json, key, child) {
 		count += check_references(doc, child);
 		if (strcmp(key, "$ref") != 0)
 			continue;
@@ -128,8 +126,7 @@ static void assert_tags_are_in(json_t *described, json_t *operation)
 {
 	size_t index;
 	json_t *tag;
-	json_array_foreach(json_object_get(operation, "tags"), index, tag)
-	{
+	json_array_foreach(json_object_get(operation, "tags"), index, tag) {
 		const char *name = json_string_value(tag);
 		if (!json_object_get(described, name))
 			fail_msg("the tag %s is not described", name);
@@ -146,8 +143,7 @@ static void every_tag_is_described_once(void **state)
 	size_t index;
 	json_t *tag;
 	json_t *described = json_object();
-	json_array_foreach(json_object_get(fixture->doc, "tags"), index, tag)
-	{
+	json_array_foreach(json_object_get(fixture->doc, "tags"), index, tag) {
 		const char *name = json_string_value(json_object_get(tag, "name"));
 		if (json_object_get(described, name))
 			fail_msg("the tag %s is described twice", name);
@@ -189,10 +185,10 @@ static bool is_like(json_t *example, json_t *answer)
 		json_object_size(example) != json_object_size(answer) ||
 		json_array_size(example) != json_array_size(answer))
 		return false;
-	json_array_foreach(example, index,
-		child) if (!is_like(child, json_array_get(answer, index))) return false;
-	json_object_foreach(example, key, child)
-	{
+	json_array_foreach(example, index, child)
+		if (!is_like(child, json_array_get(answer, index)))
+			return false;
+	json_object_foreach(example, key, child) {
 		json_t *other = json_object_get(answer, key);
 		if (!other || json_typeof(other) != json_typeof(child))
 			return false;
@@ -312,8 +308,7 @@ static json_t *response_for(
 	const char *status;
 	const char *type;
 	json_t *response;
-	json_object_foreach(json_object_get(operation, "responses"), status, response)
-	{
+	json_object_foreach(json_object_get(operation, "responses"), status, response) {
 		json_t *content = first_content(dereference(doc, response), &type);
 		if (example_in(content, example)) {
 			*ret_status = status;
@@ -429,8 +424,7 @@ static void make_things(struct fixture *fixture, const char *path, json_t *post)
 	json_t *unused;
 	json_t *created = json_object_get(json_object_get(post, "responses"), "201");
 	json_t *examples = json_object_get(first_content(created, &type), "examples");
-	json_object_foreach(examples, example, unused)
-	{
+	json_object_foreach(examples, example, unused) {
 		try_example(fixture, path, "post", post, example);
 		try_example(fixture, path, "post", post, example);
 	}

@@ -57,8 +57,7 @@ static void assert_refused(const char *body, const char *pointers)
 	size_t index;
 	json_t *field;
 	read_body(span_of(body), &outcome);
-	json_array_foreach(outcome.res.fields, index, field)
-	{
+	json_array_foreach(outcome.res.fields, index, field) {
 		strcat(seen, " ");
 		strcat(seen, json_string_value(json_object_get(field, "pointer")));
 		assert_true(json_string_length(json_object_get(field, "detail")) > 0);
