@@ -32,7 +32,9 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *an
 			answer, res->headers[i].name, res->headers[i].value);
 }
 
-struct MHD_Response *answer_make(struct exchange *exchange)
+/* The answer that res holds, whose body it takes; res keeps the length. NULL when out of
+ * memory. */
+static struct MHD_Response *make_whole(struct exchange *exchange)
 {
 	struct response *res = &exchange->res;
 	struct MHD_Response *answer = MHD_create_response_from_buffer_with_free_callback(
@@ -79,7 +81,14 @@ static void print_answer(const struct exchange *exchange, FILE *out)
 		fwrite(res->body, 1, res->body_len, out);
 }
 
-void answer_send_past(struct exchange *exchange)
+/* Writes the answer past libmicrohttpd, which in the middle of a request can only be
+ * told to close: its request handler may queue a response when the headers are
+ * complete and when the body is, not between (MHD_queue_response, measured with
+ * 0.9.75). Lock held, and the network's side still there: libmicrohttpd has nothing of
+ * its own to send, and gets no answer from here on. (It may be about to say "100
+ * Continue": that finds this direction closed, or comes behind an answer that says
+ * how long it is, and that the connection is closed.) */
+static void send_past(struct exchange *exchange)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -91,4 +100,77 @@ void answer_send_past(struct exchange *exchange)
 	else
 		client_cut(exchange->client);
 	free(text);
+}
+
+void answer_destroy(struct MHD_Response *answer)
+{
+	if (answer)
+		MHD_destroy_response(answer);
+}
+
+/*
+ * Handing over.
+ */
+
+static ssize_t read_nothing(void *exchange, uint64_t position, char *buffer, size_t size)
+{
+	(void)exchange;
+	(void)position;
+	(void)buffer;
+	(void)size;
+	return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+/* NULL: the connection is closed instead, since nobody is left to get it, or there is
+ * no memory for it. */
+static struct MHD_Response *make_decided(struct exchange *exchange)
+{
+	if (exchange->result == ERR_CLIENT_GONE)
+		return NULL;
+	if (exchange->result == ERR_OK && exchange_streams(exchange) &&
+		exchange_is_head(exchange))
+		return answer_make_streamed(exchange, read_nothing);
+	return make_whole(exchange);
+}
+
+/* Says past libmicrohttpd how the request ended, if somebody is there to hear it. Lock
+ * held. */
+static void end_past(struct exchange *exchange)
+{
+	exchange_become(exchange, EXCHANGE_PAST);
+	if (!exchange->client)
+		return;
+	if (exchange->result == ERR_CLIENT_GONE)
+		client_cut(exchange->client);
+	else
+		send_past(exchange);
+}
+
+void exchange_hand_over(struct exchange *exchange)
+{
+	pthread_mutex_lock(&exchange->lock);
+	if (exchange_is_mid_body(exchange->state)) {
+		end_past(exchange);
+	} else {
+		exchange_become(exchange, EXCHANGE_ANSWERED);
+		exchange->answer = make_decided(exchange);
+	}
+	pthread_mutex_unlock(&exchange->lock);
+}
+
+void exchange_hand_over_settled(struct exchange *exchange)
+{
+	pthread_mutex_lock(&exchange->lock);
+	if (exchange->state == EXCHANGE_SETTLED) {
+		exchange->running = instant_now();
+		exchange_become(exchange, EXCHANGE_ANSWERED);
+		exchange->answer = make_decided(exchange);
+	}
+	pthread_mutex_unlock(&exchange->lock);
+}
+
+void exchange_cut_short(struct exchange *exchange, enum err err)
+{
+	exchange_conclude(exchange, err);
+	end_past(exchange);
 }

@@ -8,12 +8,23 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "service/core/error.h"
+
 struct exchange;
 struct MHD_Response;
 
-/* The answer that exchange->res holds, whose body it takes; res keeps the length.
- * NULL when out of memory. */
-struct MHD_Response *answer_make(struct exchange *exchange);
+/* The handler's answer is decided: puts it where the network thread finds it, and calls
+ * that. In the middle of a streamed body there is no way to the client but past
+ * libmicrohttpd. Whoever runs the handler; takes the lock. */
+void exchange_hand_over(struct exchange *exchange);
+
+/* The same with an answer that was settled before, unless it was cut short meanwhile.
+ * Network thread; takes the lock. */
+void exchange_hand_over_settled(struct exchange *exchange);
+
+/* Ends a request that is still arriving: with an answer when somebody is there to
+ * read it. What else arrives is dropped. Lock held, READING or SETTLED. */
+void exchange_cut_short(struct exchange *exchange, enum err err);
 
 /* MHD_ContentReaderCallback */
 typedef ssize_t answer_reader(
@@ -23,10 +34,6 @@ typedef ssize_t answer_reader(
 struct MHD_Response *answer_make_streamed(
 	struct exchange *exchange, answer_reader *reader);
 
-/* Writes the answer past libmicrohttpd, which in the middle of a request can only be
- * told to close: its request handler may queue a response when the headers are
- * complete and when the body is, not between (MHD_queue_response, measured with
- * 0.9.75). exchange::lock is held, and the network's side still there. */
-void answer_send_past(struct exchange *exchange);
+void answer_destroy(struct MHD_Response *answer); /* NULL is a no-op */
 
 #endif

@@ -17,7 +17,7 @@ enum err inflight_init(struct inflight *inflight)
 
 void inflight_finish(struct inflight *inflight)
 {
-	assert(!inflight->first);
+	assert(LIST_EMPTY(&inflight->list));
 	if (inflight->idle_fd >= 0)
 		close(inflight->idle_fd);
 	pthread_cond_destroy(&inflight->fewer);
@@ -27,10 +27,7 @@ void inflight_finish(struct inflight *inflight)
 void inflight_add(struct inflight *inflight, struct exchange *exchange)
 {
 	pthread_mutex_lock(&inflight->lock);
-	exchange->next = inflight->first;
-	if (exchange->next)
-		exchange->next->prev = exchange;
-	inflight->first = exchange;
+	LIST_INSERT_HEAD(&inflight->list, exchange, listed);
 	inflight->count++;
 	inflight->total++;
 	pthread_mutex_unlock(&inflight->lock);
@@ -50,12 +47,7 @@ void inflight_remove(
 	struct inflight *inflight, struct exchange *exchange, enum cancel_cause cause)
 {
 	pthread_mutex_lock(&inflight->lock);
-	if (exchange->next)
-		exchange->next->prev = exchange->prev;
-	if (exchange->prev)
-		exchange->prev->next = exchange->next;
-	else
-		inflight->first = exchange->next;
+	LIST_REMOVE(exchange, listed);
 	inflight->count--;
 	inflight->cancelled[cause]++;
 	tell_if_idle(inflight);

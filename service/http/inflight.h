@@ -9,6 +9,7 @@
  * has a hand in its exchange. Any thread, unless said otherwise.
  */
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "service/core/error.h"
 
@@ -16,11 +17,11 @@ struct exchange;
 
 struct inflight {
 	pthread_mutex_t lock;
-	pthread_cond_t fewer;   /* a count went down */
-	struct exchange *first; /* lock: the newest; linked by exchange::next */
-	unsigned count;         /* lock */
-	unsigned working;       /* lock */
-	uint64_t total;         /* lock */
+	pthread_cond_t fewer;              /* a count went down */
+	LIST_HEAD(, exchange) list;        /* exchange::listed, the newest first; lock */
+	unsigned count;                    /* lock */
+	unsigned working;                  /* lock */
+	uint64_t total;                    /* lock */
 	uint64_t cancelled[CANCEL_CAUSES]; /* lock */
 	bool draining;                     /* lock */
 	bool stopping;                     /* lock: no work begins any more */

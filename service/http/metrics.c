@@ -15,7 +15,7 @@ struct metrics {
 	const struct route *routes;
 	size_t count;
 	_Atomic uint64_t unbegun;
-	_Atomic uint64_t cancelled[CANCEL_CAUSES][EXCHANGE_STATES];
+	_Atomic uint64_t cancelled[CANCEL_CAUSES][PHASES];
 	struct histogram stopping[CANCEL_CAUSES];
 	struct route_metrics by_route[]; /* count of them, and one for what has none */
 };
@@ -67,7 +67,7 @@ void metrics_count(struct metrics *metrics, const struct metrics_request *reques
 	histogram_count(&route->took[status / 100], request->took_ns);
 	if (request->cause == CANCEL_NONE)
 		return;
-	add_one(&metrics->cancelled[request->cause][request->state]);
+	add_one(&metrics->cancelled[request->cause][request->phase]);
 	histogram_count(&metrics->stopping[request->cause], request->stopping_ns);
 }
 
@@ -163,14 +163,14 @@ static void print_cancelled(const struct metrics *metrics, struct prometheus *pa
 		"Requests that were ended before their time, by cause and by what they were "
 		"at.");
 	for (int cause = CANCEL_NONE + 1; cause < CANCEL_CAUSES; cause++) {
-		for (int state = 0; state < EXCHANGE_DONE; state++) {
+		for (int phase = 0; phase < PHASE_DONE; phase++) {
 			const struct prometheus_label labels[] = {
 				{ "cause", cancel_cause_name(cause) },
-				{ "state", exchange_state_name(state) },
+				{ "state", exchange_phase_name(phase) },
 				{ 0 },
 			};
 			prometheus_count(page, labels,
-				atomic_load(&metrics->cancelled[cause][state]));
+				atomic_load(&metrics->cancelled[cause][phase]));
 		}
 	}
 }

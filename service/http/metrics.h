@@ -7,8 +7,10 @@
  * routes alone, never on what clients send. Any thread may count and print; nobody waits
  * for anybody.
  */
+#include "service/core/cancel.h"
 #include "service/core/prometheus.h"
-#include "service/http/exchange.h"
+#include "service/http/exchange_state.h"
+#include "service/http/router.h"
 
 struct metrics;
 
@@ -22,7 +24,7 @@ struct metrics_request {
 	unsigned status;           /* 499: the client left before it was answered */
 	int64_t took_ns;
 	enum cancel_cause cause;   /* with a cause: */
-	enum exchange_state state; /* where it was when that came */
+	enum exchange_phase phase; /* where it was when that came */
 	int64_t stopping_ns;       /* and how long it took from there to its end */
 };
 

@@ -12,8 +12,8 @@
  *   logged it, and leaves the list under inflight::lock. So while that lock is held,
  *   nothing that is found in the list is freed.
  * - What a request is (id, method, path, route) is written by the network thread before
- *   it sets `begun` under exchange::lock, and never again. So whoever has seen `begun`
- *   under that lock may read them. State is guarded by the same lock, what the work is
+ *   the state leaves HEAD under exchange::lock, and never again. So whoever has seen
+ *   another state under that lock may read them. State is guarded by the same lock, what the work is
  *   doing is atomic, address and beginning are older than the listing.
  * - inflight::lock comes before exchange::lock, and nobody takes them the other way
  *   round: an exchange enters and leaves the list without its own lock.
@@ -24,7 +24,7 @@
  * - The exchange may have ended, and be freed, before that token fires: its hook was
  *   taken out when the network's side went, and firing finds none. If the hook is running
  *   already, the network's side waits for it before it lets go, so the hook finds its
- *   exchange whole. And if the token fires between `begun` and the registering of
+ *   exchange whole. And if the token fires between that and the registering of
  *   the hook, the hook is run at once, where it is registered.
  * - The count may be the token's last. Giving it back waits for nothing that waits for
  *   this thread: no lock is held.
@@ -42,6 +42,11 @@ static void copy_text(char *ret, size_t size, const char *text)
 
 #define COPY(to, text) copy_text((to), sizeof(to), (text))
 
+static bool has_begun(enum exchange_state state)
+{
+	return state != EXCHANGE_HEAD && state != EXCHANGE_DONE;
+}
+
 /* Both locks are held. */
 static void copy_request(const struct exchange *exchange, struct request_view *view)
 {
@@ -58,12 +63,12 @@ static bool copy(struct exchange *exchange, struct request_view *view)
 	view->began = exchange->began; /* the rest is zeroed, or written below */
 	pthread_mutex_lock(&exchange->lock);
 	enum exchange_state state = exchange->state;
-	view->begun = exchange->begun && state != EXCHANGE_DONE;
+	view->begun = has_begun(state);
 	if (view->begun)
 		copy_request(exchange, view);
 	pthread_mutex_unlock(&exchange->lock);
 	COPY(view->client, exchange->address);
-	view->state = exchange_state_name(state);
+	view->state = exchange_phase_name(exchange_phase_of(state));
 	view->waits_for = atomic_load(&activity->waits_for);
 	view->deadline = cancel_deadline(exchange->req.cancel);
 	view->rows = atomic_load(&activity->rows);
@@ -83,9 +88,9 @@ static bool copy_all(struct inflight *inflight, struct views *views, size_t *ret
 	pthread_mutex_lock(&inflight->lock);
 	*ret_needed = inflight->count;
 	bool fits = inflight->count <= views->size;
-	struct exchange *exchange = fits ? inflight->first : NULL;
+	struct exchange *exchange = fits ? LIST_FIRST(&inflight->list) : NULL;
 	assert(views->list || !exchange);
-	for (; exchange; exchange = exchange->next)
+	for (; exchange; exchange = LIST_NEXT(exchange, listed))
 		views->count += copy(exchange, &views->list[views->count]);
 	pthread_mutex_unlock(&inflight->lock);
 	return fits;
@@ -136,8 +141,7 @@ enum { BATCH = 16 };
 static bool is_meant(struct exchange *exchange, const char *id, instant called)
 {
 	pthread_mutex_lock(&exchange->lock);
-	bool meant = exchange->begun && exchange->state != EXCHANGE_DONE &&
-		strcmp(exchange->req.id, id) == 0 &&
+	bool meant = has_begun(exchange->state) && strcmp(exchange->req.id, id) == 0 &&
 		!instant_before(called, exchange->began);
 	pthread_mutex_unlock(&exchange->lock);
 	return meant && cancel_cause(exchange->req.cancel) == CANCEL_NONE;
@@ -148,8 +152,8 @@ static unsigned take_tokens(struct inflight *inflight, const char *id, instant c
 {
 	unsigned count = 0;
 	pthread_mutex_lock(&inflight->lock);
-	struct exchange *exchange = inflight->first;
-	for (; exchange && count < BATCH; exchange = exchange->next)
+	struct exchange *exchange = LIST_FIRST(&inflight->list);
+	for (; exchange && count < BATCH; exchange = LIST_NEXT(exchange, listed))
 		if (is_meant(exchange, id, called))
 			tokens[count++] = cancel_ref(exchange->req.cancel);
 	pthread_mutex_unlock(&inflight->lock);

@@ -37,7 +37,7 @@ enum answer {
 	ANSWER_BUFFERED, /* sent when the handler has returned */
 	ANSWER_STREAMED, /* sent while the handler writes, once it has written a lot; an
 			  * error before that is still a problem document, one after it cuts
-			  * the connection */
+			  * the connection. Not with BODY_STREAMED */
 };
 
 enum hang_up {

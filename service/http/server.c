@@ -1,12 +1,15 @@
 #include "service/http/server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "service/core/log.h"
-#include "service/http/exchange.h"
+#include "service/http/exchange_body.h"
+#include "service/http/exchange_events.h"
+#include "service/http/inflight.h"
 #include "service/http/listener.h"
 #include "service/http/metrics.h"
 #include "service/http/problem.h"
@@ -194,7 +197,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 	size_t taken = 0;
 	if (!exchange)
 		return MHD_NO; /* no memory was left at its first line */
-	if (!exchange->begun) {
+	if (exchange_state_now(exchange) == EXCHANGE_HEAD) {
 		next = begin(exchange, connection, path, method, version);
 		if (next == EXCHANGE_CONTINUE && may_half_close(exchange))
 			set_timeout(arg, connection, 1);
@@ -319,6 +322,14 @@ static enum err listen_on(struct server *server)
 	return err;
 }
 
+/* Once an answer has begun to flow, what is left of a body has nowhere to go. */
+static void check_routes(const struct server_setup *setup)
+{
+	for (size_t i = 0; i < setup->routes_count; i++)
+		assert(setup->routes[i].body != BODY_STREAMED ||
+			setup->routes[i].answer != ANSWER_STREAMED);
+}
+
 static enum err build(struct server *server)
 {
 	enum err err = inflight_init(&server->inflight);
@@ -343,6 +354,7 @@ enum err server_create(const struct server_setup *setup, struct server **ret_ser
 	struct server *server = calloc(1, sizeof *server);
 	if (!server)
 		return ERR_NOMEM;
+	check_routes(setup);
 	server->config = *setup->config;
 	server->listen_fd = -1;
 	server->env.app = setup->app;

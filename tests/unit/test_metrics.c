@@ -239,9 +239,9 @@ static void cancellations_are_counted_by_cause_and_state(void **state)
 {
 	struct metrics *metrics = *state;
 	const struct metrics_request left = { &routes[0], 499, 5 * MS, CANCEL_CLIENT_GONE,
-		EXCHANGE_RUNNING, 40 * US };
+		PHASE_RUNNING, 40 * US };
 	const struct metrics_request killed = { &routes[0], 503, 5 * MS, CANCEL_OPERATOR,
-		EXCHANGE_QUEUED, 3 * MS };
+		PHASE_QUEUED, 3 * MS };
 	metrics_count(metrics, &left);
 	metrics_count(metrics, &left);
 	metrics_count(metrics, &killed);

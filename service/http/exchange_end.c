@@ -1,34 +1,36 @@
-#include "service/http/exchange_log.h"
+#include "service/http/exchange_end.h"
+
+#include <stdlib.h>
 
 #include "service/core/log.h"
 #include "service/core/stream.h"
+#include "service/http/exchange_answer.h"
+#include "service/http/inflight.h"
 #include "service/http/metrics.h"
 #include "service/http/problem.h"
 
-static const char *const state_names[EXCHANGE_STATES] = {
-	[EXCHANGE_READING] = "reading",
-	[EXCHANGE_QUEUED] = "queued",
-	[EXCHANGE_RUNNING] = "running",
-	[EXCHANGE_SENDING] = "sending",
-	[EXCHANGE_DONE] = "done",
+struct end {
+	enum cancel_cause cause; /* what ended it before its time; CANCEL_NONE when it
+				    * was answered */
+	unsigned status;         /* what was sent; 499 when the client left before */
+	bool begun;              /* its head was complete */
+	int64_t bytes;           /* of the body that was sent */
+	/* With a cause; else NEVER. */
+	enum exchange_phase phase; /* the one that the token fired in */
+	instant fired;
+	instant stopped; /* when nothing was done for it any more */
 };
 
-const char *exchange_state_name(enum exchange_state state)
-{
-	return state_names[state];
-}
-
-/* Which state the token fired in, by the clock: the hooks cannot tell, because
+/* Which phase the token fired in, by the clock: the hooks cannot tell, because
  * the worker may have moved on before the hook of the exchange is run. What has not
  * come is at INSTANT_NEVER. */
-static enum exchange_state state_at(const struct exchange *exchange, instant when)
+static enum exchange_phase phase_at(const struct exchange *exchange, instant when)
 {
 	if (!instant_before(when, exchange->answered))
-		return EXCHANGE_SENDING;
+		return PHASE_SENDING;
 	if (!instant_before(when, exchange->running))
-		return EXCHANGE_RUNNING;
-	return instant_before(when, exchange->queued) ? EXCHANGE_READING
-						      : EXCHANGE_QUEUED;
+		return PHASE_RUNNING;
+	return instant_before(when, exchange->queued) ? PHASE_READING : PHASE_QUEUED;
 }
 
 /* When nothing was done for it any more: the handler had returned, and, if it was
@@ -56,29 +58,41 @@ static enum cancel_cause cause_of(const struct exchange *exchange)
 	return answered && !left_unanswered(exchange, cause) ? CANCEL_NONE : cause;
 }
 
-struct exchange_end exchange_end(const struct exchange *exchange)
+static int64_t bytes_sent(const struct exchange *exchange)
 {
-	struct exchange_end end = {
+	if (exchange->outgoing)
+		return stream_bytes(exchange->outgoing);
+	bool has_body = exchange_sends_body(exchange) &&
+		(exchange->sent_whole || exchange->state == EXCHANGE_PAST);
+	return has_body ? (int64_t)exchange->res.body_len : 0;
+}
+
+/* Nothing of it changes any more but the token, which is looked at once. */
+static struct end look_at_end(const struct exchange *exchange)
+{
+	struct end end = {
 		.cause = cause_of(exchange),
 		.status = exchange->res.status,
-		.state = exchange->state,
+		.begun = exchange->state != EXCHANGE_HEAD,
 		.fired = INSTANT_NEVER,
 		.stopped = INSTANT_NEVER,
 	};
+	if (end.begun)
+		end.bytes = bytes_sent(exchange);
 	if (end.cause == CANCEL_CLIENT_GONE)
 		end.status = problem_status(ERR_CLIENT_GONE);
 	if (end.cause != CANCEL_NONE) {
 		end.fired = cancel_fired_at(exchange->req.cancel);
-		end.state = state_at(exchange, end.fired);
+		end.phase = phase_at(exchange, end.fired);
 		end.stopped = stopped_at(exchange, end.fired);
 	}
 	return end;
 }
 
-void exchange_count(const struct exchange *exchange, const struct exchange_end *end)
+static void count(const struct exchange *exchange, const struct end *end)
 {
 	struct metrics *metrics = exchange->env->metrics;
-	if (!exchange->begun) {
+	if (!end->begun) {
 		metrics_count_unbegun(metrics);
 		return;
 	}
@@ -87,7 +101,7 @@ void exchange_count(const struct exchange *exchange, const struct exchange_end *
 		.status = end->status,
 		.took_ns = instant_diff_ns(exchange->began, exchange->closed),
 		.cause = end->cause,
-		.state = end->state,
+		.phase = end->phase,
 		.stopping_ns = instant_diff_ns(end->fired, end->stopped),
 	};
 	metrics_count(metrics, &request);
@@ -116,16 +130,7 @@ static struct log_field unless_none(struct log_field field, bool present)
 	return field;
 }
 
-static int64_t bytes_sent(const struct exchange *exchange)
-{
-	if (exchange->outgoing)
-		return stream_bytes(exchange->outgoing);
-	bool has_body = exchange_sends_body(exchange) &&
-		(exchange->sent_whole || exchange->cut_short);
-	return has_body ? (int64_t)exchange->res.body_len : 0;
-}
-
-static void log_begun(const struct exchange *exchange, const struct exchange_end *end)
+static void log_begun(const struct exchange *exchange, const struct end *end)
 {
 	const struct request *req = &exchange->req;
 	const struct activity *activity = &exchange->activity;
@@ -141,11 +146,11 @@ static void log_begun(const struct exchange *exchange, const struct exchange_end
 		unless_none(LOG_NAME("error", err_name(exchange->result)),
 			exchange->result != ERR_OK),
 		LOG_NAME("cause", cut ? cancel_cause_name(end->cause) : NULL),
-		LOG_NAME("cancelled_while", cut ? exchange_state_name(end->state) : NULL),
+		LOG_NAME("cancelled_while", cut ? exchange_phase_name(end->phase) : NULL),
 		LOG_BETWEEN("stopped_after_ms", end->fired, end->stopped),
 		unless_none(
 			LOG_BOOL("committed", true), atomic_load(&activity->committed)),
-		LOG_INT("bytes", bytes_sent(exchange)),
+		LOG_INT("bytes", end->bytes),
 		unless_none(LOG_INT("received", (int64_t)exchange->received),
 			exchange->received > 0),
 		unless_none(LOG_INT("rows", rows), rows > 0),
@@ -167,10 +172,47 @@ static void log_unbegun(const struct exchange *exchange)
 		LOG_BETWEEN("total_ms", exchange->began, exchange->closed));
 }
 
-void exchange_log(const struct exchange *exchange, const struct exchange_end *end)
+static void log_end(const struct exchange *exchange, const struct end *end)
 {
-	if (exchange->begun)
+	if (end->begun)
 		log_begun(exchange, end);
 	else
 		log_unbegun(exchange);
+}
+
+/*
+ * The last owner's part.
+ */
+
+static void destroy(struct exchange *exchange)
+{
+	cancel_unref(exchange->req.cancel);
+	answer_destroy(exchange->answer);
+	stream_destroy(exchange->incoming);
+	stream_destroy(exchange->outgoing);
+	request_finish(&exchange->req);
+	response_finish(&exchange->res);
+	free(exchange->body);
+	pthread_mutex_destroy(&exchange->lock);
+	free(exchange);
+}
+
+/* It is still listed, and so looked at (request_list.c), until it has been counted and
+ * logged: whoever waits for nothing to be in flight then finds all of that done. */
+static void finish(struct exchange *exchange)
+{
+	struct end end = look_at_end(exchange);
+	pthread_mutex_lock(&exchange->lock);
+	exchange_become(exchange, EXCHANGE_DONE);
+	pthread_mutex_unlock(&exchange->lock);
+	count(exchange, &end);
+	log_end(exchange, &end);
+	inflight_remove(exchange->env->inflight, exchange, end.cause);
+	destroy(exchange);
+}
+
+void exchange_let_go(struct exchange *exchange)
+{
+	if (atomic_fetch_sub(&exchange->owners, 1) == 1)
+		finish(exchange);
 }
