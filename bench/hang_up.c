@@ -70,9 +70,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "Usage: %s DATABASE ROUNDS\n", argv[0]);
 		return 2;
 	}
-	config_default(&config);
-	config.port = 0;
-	snprintf(config.database_url, sizeof config.database_url, "sqlite:%s", argv[1]);
+	settings_default(&config_settings, &config);
+	config.http.port = 0;
+	snprintf(config.db.url, sizeof config.db.url, "sqlite:%s", argv[1]);
 	log_start(LOG_LEVEL_WARN, LOG_FORMAT_TEXT, STDERR_FILENO);
 	if (app_create(&config, routes, routes_count, &app) != ERR_OK)
 		return 1;

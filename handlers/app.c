@@ -11,23 +11,10 @@
 #include "handlers/ops/admin.h"
 #include "service/core/log.h"
 
-struct db_config app_db_settings(const struct config *config)
-{
-	struct db_config settings = db_config_default();
-	settings.path = config_database_path(config);
-	settings.readers = (unsigned)config->db_readers;
-	settings.write_queue_max = (unsigned)config->db_write_queue;
-	settings.write_batch_max = (unsigned)config->db_write_batch;
-	settings.long_readers = (unsigned)config->long_threads;
-	settings.wal_max_bytes = config->wal_max_bytes;
-	settings.busy_timeout_ms = config->db_busy_timeout_ms;
-	return settings;
-}
-
 /* The commonest reason has a clearer name than SQLite's. */
 static enum err check_folder(const char *path)
 {
-	char copy[CONFIG_URL_SIZE];
+	char copy[DATABASE_URL_SIZE];
 	snprintf(copy, sizeof copy, "%s", path);
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): it works on our copy */
 	const char *folder = dirname(copy);
@@ -40,7 +27,7 @@ static enum err check_folder(const char *path)
 
 enum err app_migrate(const struct config *config)
 {
-	struct db_config settings = app_db_settings(config);
+	struct db_config settings = config_db(config);
 	struct migrate_report report;
 	enum err err = check_folder(settings.path);
 	if (err != ERR_OK)
@@ -57,7 +44,7 @@ enum err app_migrate(const struct config *config)
 
 enum err app_open_db(const struct config *config, struct db **ret_db)
 {
-	struct db_config settings = app_db_settings(config);
+	struct db_config settings = config_db(config);
 	enum err err = app_migrate(config);
 	if (err != ERR_OK)
 		return err;
@@ -83,9 +70,10 @@ static enum err build(struct app *app, const struct config *config,
 	app->openapi = openapi_text();
 	if (!app->claims || !app->openapi)
 		return ERR_NOMEM;
-	const struct server_setup setup = {
-		.config = config, .routes = app_routes, .routes_count = count, .app = app
-	};
+	const struct server_setup setup = { .settings = &config->http,
+		.routes = app_routes,
+		.routes_count = count,
+		.app = app };
 	err = server_create(&setup, &app->server);
 	return err == ERR_OK ? admin_create(app, &app->admin) : err;
 }

@@ -8,6 +8,7 @@
 #include "db/db.h"
 #include "db/janitor.h"
 #include "handlers/rest/idempotency.h"
+#include "handlers/settings.h"
 #include "service/http/request.h"
 #include "service/http/server.h"
 
@@ -30,9 +31,6 @@ enum err app_create(const struct config *config, const struct route *app_routes,
 
 /* Stops the admin listener, cancels what still runs, then closes server and database. NULL is a no-op. */
 void app_destroy(struct app *app);
-
-/* What config says about the database; points into config. */
-struct db_config app_db_settings(const struct config *config);
 
 /* The first half of app_create(), for commands that do not serve. */
 enum err app_migrate(const struct config *config);

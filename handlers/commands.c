@@ -11,6 +11,7 @@
 #include "handlers/commands.h"
 #include "handlers/routes.h"
 #include "service/core/log.h"
+#include "service/run/healthcheck.h"
 #include "service/run/version.h"
 
 enum { EXIT_FAILED = 1 };
@@ -60,13 +61,13 @@ static const char *wait_until_idle(int signals, int idle, int64_t timeout_ms)
 static void log_listening(const struct app *app)
 {
 	const struct config *config = &app->config;
-	struct log_field admin_port = LOG_INT("admin_port", config->admin_port);
+	struct log_field admin_port = LOG_INT("admin_port", config->admin.port);
 	if (!app->admin)
 		admin_port.kind = LOG_KIND_NONE;
-	log_info("listening", LOG_STR("addr", config->listen_addr),
+	log_info("listening", LOG_STR("addr", config->http.listen_addr),
 		LOG_INT("port", server_port(app->server)),
-		LOG_STR("admin_addr", app->admin ? config->admin_addr : NULL), admin_port,
-		LOG_STR("database", config_database_path(config)),
+		LOG_STR("admin_addr", app->admin ? config->admin.addr : NULL), admin_port,
+		LOG_STR("database", db_settings_path(&config->db)),
 		LOG_STR("version", HANGUP_VERSION));
 }
 
@@ -76,10 +77,10 @@ static void serve_until_signal(struct app *app, int signals)
 	int signal = wait_for_signal(signals);
 	instant begun = instant_now();
 	log_info("shutting down", LOG_STR("signal", sigabbrev_np(signal)),
-		LOG_INT("drain_timeout_ms", app->config.drain_timeout_ms));
+		LOG_INT("drain_timeout_ms", app->config.http.drain_timeout_ms));
 	server_drain(app->server);
 	const char *end = wait_until_idle(
-		signals, server_idle_fd(app->server), app->config.drain_timeout_ms);
+		signals, server_idle_fd(app->server), app->config.http.drain_timeout_ms);
 	log_info("drained", LOG_NAME("ended_by", end),
 		LOG_MS("after_ms", instant_diff_ns(begun, instant_now())));
 }
@@ -90,7 +91,7 @@ static void serve_until_signal(struct app *app, int signals)
 static void allow_open_files(const struct config *config)
 {
 	enum { BESIDE_CONNECTIONS = 256 };
-	rlim_t wanted = (rlim_t)config->max_connections + BESIDE_CONNECTIONS;
+	rlim_t wanted = (rlim_t)config->http.max_connections + BESIDE_CONNECTIONS;
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
 		return;
@@ -160,7 +161,7 @@ static void *stop_on_signal(void *arg)
 static enum err back_up(const struct config *config, struct stopper *stopper,
 	const char *path, struct backup_report *report)
 {
-	struct db_config settings = app_db_settings(config);
+	struct db_config settings = config_db(config);
 	pthread_t thread;
 	if (pthread_create(&thread, NULL, stop_on_signal, stopper) != 0)
 		return ERR_NOMEM;
@@ -189,4 +190,33 @@ int command_backup(const struct config *config, int argc, char **argv)
 	if (stopper.signals >= 0)
 		close(stopper.signals);
 	return err == ERR_OK ? 0 : EXIT_FAILED;
+}
+
+/*
+ * healthcheck, config
+ */
+
+int command_healthcheck(const struct config *config, int argc, char **argv)
+{
+	enum { TIMEOUT_MS = 2000 };
+	const char *addr = config->http.listen_addr;
+	unsigned port = (unsigned)config->http.port;
+	(void)argc;
+	(void)argv;
+	enum err err = healthcheck(addr, port, TIMEOUT_MS);
+	if (err == ERR_OK)
+		return 0;
+	const char *reason = err == ERR_BUSY ? "it answers, but not 200"
+		: err == ERR_DEADLINE        ? "no answer in time"
+					     : "no connection";
+	fprintf(stderr, "not healthy: %s port %u: %s\n", addr, port, reason);
+	return EXIT_FAILED;
+}
+
+int command_config(const struct config *config, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	settings_print(&config_settings, config, stdout);
+	return 0;
 }

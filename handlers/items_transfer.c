@@ -206,7 +206,7 @@ static enum err start(struct import *import)
 		err = staging_create(app->db, &import->staging);
 	if (err == ERR_OK)
 		err = json_reader_init(&import->reader, form,
-			(size_t)app->config.max_body_bytes, read_body, import);
+			(size_t)app->config.http.max_body_bytes, read_body, import);
 	return err;
 }
 

@@ -146,7 +146,7 @@ static int seed(const struct config *config, int64_t count)
 	enum err err = seed_items(db, count, &added);
 	db_close(db);
 	printf("Added %" PRId64 " items to %s in %.1f s\n", added,
-		config_database_path(config),
+		db_settings_path(&config->db),
 		(double)instant_diff_ns(begun, instant_now()) / 1e9);
 	if (err == ERR_OK)
 		return 0;

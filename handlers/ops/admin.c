@@ -133,31 +133,31 @@ enum err admin_handle_cancel(struct request *req, struct response *res)
  * The listener.
  */
 
-struct config admin_settings(const struct config *config)
+struct http_settings admin_http_settings(const struct config *config)
 {
 	enum { CONNECTIONS = 32, BODY_BYTES = 4096, TIMEOUT_MS = 10000 };
-	struct config admin = *config;
-	memcpy(admin.listen_addr, config->admin_addr, sizeof admin.listen_addr);
-	admin.port = config->admin_port;
-	admin.max_connections = CONNECTIONS;
-	admin.max_connections_per_address = 0;
-	admin.max_body_bytes = BODY_BYTES;
-	admin.request_timeout_ms = TIMEOUT_MS;
-	admin.http_threads = 1;
-	admin.short_threads = admin.short_running = 1; /* no route is on a lane */
-	admin.long_threads = admin.long_running = 1;
-	return admin;
+	struct http_settings http = config->http;
+	memcpy(http.listen_addr, config->admin.addr, sizeof http.listen_addr);
+	http.port = config->admin.port;
+	http.max_connections = CONNECTIONS;
+	http.max_connections_per_address = 0;
+	http.max_body_bytes = BODY_BYTES;
+	http.request_timeout_ms = TIMEOUT_MS;
+	http.http_threads = 1;
+	http.short_threads = http.short_running = 1; /* no route is on a lane */
+	http.long_threads = http.long_running = 1;
+	return http;
 }
 
 enum err admin_create(struct app *app, struct server **ret_server)
 {
-	struct config config = admin_settings(&app->config);
-	const struct server_setup setup = { .config = &config,
+	struct http_settings http = admin_http_settings(&app->config);
+	const struct server_setup setup = { .settings = &http,
 		.routes = admin_routes,
 		.routes_count = admin_routes_count,
 		.app = app,
 		.quiet = true };
-	if (config.port != 0)
+	if (http.port != 0)
 		return server_create(&setup, ret_server);
 	*ret_server = NULL;
 	return ERR_OK;

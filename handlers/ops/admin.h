@@ -16,7 +16,7 @@ enum err admin_create(struct app *app, struct server **ret_server);
 
 /* The settings of this server: those of the service, but for where it listens and how
  * much it takes on. */
-struct config admin_settings(const struct config *config);
+struct http_settings admin_http_settings(const struct config *config);
 
 /* admin.c */
 handler_fn admin_handle_list;

@@ -38,9 +38,9 @@ struct admin {
 static void admin_start(struct admin *admin, struct test_server *of)
 {
 	*admin = (struct admin){ .app = { .db = of->db, .server = of->server } };
-	struct config config = admin_settings(&of->config);
-	config.port = 0;
-	const struct server_setup setup = { .config = &config,
+	struct config config = { .http = of->config, .admin = { .addr = "127.0.0.1" } };
+	struct http_settings http = admin_http_settings(&config);
+	const struct server_setup setup = { .settings = &http,
 		.routes = admin_routes,
 		.routes_count = admin_routes_count,
 		.app = &admin->app,
@@ -415,7 +415,7 @@ enum { TEST_ROUTES = sizeof test_routes / sizeof *test_routes };
 static struct fixture *start_fixture(void **state, int64_t threads, int64_t queue)
 {
 	static struct fixture fixture;
-	struct config *config = &fixture.server.config;
+	struct http_settings *config = &fixture.server.config;
 	fixture = (struct fixture){ 0 };
 	gate_init(&fixture.held);
 	gate_init(&fixture.go_on);
@@ -888,10 +888,10 @@ static int make_settings(void **state)
 	static struct app_test test;
 	test = (struct app_test){ .dir = "/tmp/test_admin.XXXXXX" };
 	assert_non_null(mkdtemp(test.dir));
-	config_default(&test.config);
-	test.config.port = 0;
-	snprintf(test.config.database_url, sizeof test.config.database_url,
-		"sqlite:%s/test.db", test.dir);
+	settings_default(&config_settings, &test.config);
+	test.config.http.port = 0;
+	snprintf(test.config.db.url, sizeof test.config.db.url, "sqlite:%s/test.db",
+		test.dir);
 	*state = &test;
 	return 0;
 }
@@ -919,12 +919,12 @@ static unsigned free_port(void)
 static void the_application_listens_for_operators(void **state)
 {
 	struct app_test *test = *state;
-	test->config.admin_port = free_port();
+	test->config.admin.port = free_port();
 	enum err err = app_create(&test->config, routes, routes_count, &test->app);
 	assert_int_equal(err, ERR_OK);
 	unsigned port = server_port(test->app->server);
 	unsigned admin_port = server_port(test->app->admin);
-	assert_int_equal(admin_port, test->config.admin_port);
+	assert_int_equal(admin_port, test->config.admin.port);
 	assert_int_equal(http_get_status(port, "/healthz"), 200);
 	assert_int_equal(http_get_status(port, "/metrics"), 404);
 	assert_int_equal(http_get_status(admin_port, "/metrics"), 200);
@@ -935,7 +935,7 @@ static void the_application_listens_for_operators(void **state)
 static void without_a_port_it_does_not(void **state)
 {
 	struct app_test *test = *state;
-	test->config.admin_port = 0;
+	test->config.admin.port = 0;
 	enum err err = app_create(&test->config, routes, routes_count, &test->app);
 	assert_int_equal(err, ERR_OK);
 	assert_null(test->app->admin);
@@ -949,7 +949,7 @@ static void a_port_that_is_taken_is_an_error(void **state)
 	struct test_server other;
 	test_server_init(&other);
 	test_server_start(&other, test_routes, TEST_ROUTES, NULL);
-	test->config.admin_port = other.port;
+	test->config.admin.port = other.port;
 	enum err err = app_create(&test->config, routes, routes_count, &test->app);
 	assert_int_equal(err, ERR_IO);
 	assert_null(test->app);

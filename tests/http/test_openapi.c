@@ -438,11 +438,10 @@ static int set_up(void **state)
 	json_t *operations;
 	strcpy(fixture->dir, "/tmp/test_openapi.XXXXXX");
 	assert_non_null(mkdtemp(fixture->dir));
-	config_default(&config);
-	config.port = 0;
-	config.admin_port = 0;
-	snprintf(config.database_url, sizeof config.database_url, "sqlite:%s/test.db",
-		fixture->dir);
+	settings_default(&config_settings, &config);
+	config.http.port = 0;
+	config.admin.port = 0;
+	snprintf(config.db.url, sizeof config.db.url, "sqlite:%s/test.db", fixture->dir);
 	assert_int_equal(
 		app_create(&config, routes, routes_count, &fixture->app), ERR_OK);
 	fixture->port = server_port(fixture->app->server);

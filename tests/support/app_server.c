@@ -17,6 +17,7 @@ struct app_server *app_server_create(void)
 	struct app_server *test = calloc(1, sizeof *test);
 	assert_non_null(test);
 	test_server_init(&test->server);
+	settings_default(&config_settings, &test->config);
 	test->server.db_config.vfs = fault_vfs_use();
 	return test;
 }
@@ -24,7 +25,8 @@ struct app_server *app_server_create(void)
 static void open_app(struct app_server *test)
 {
 	test_server_open_db(&test->server);
-	test->app.config = test->server.config;
+	test->config.http = test->server.config;
+	test->app.config = test->config;
 	test->app.db = test->server.db;
 	test->app.claims = claims_create();
 	assert_non_null(test->app.claims);
@@ -42,7 +44,7 @@ void app_server_start(
 
 void app_server_restart(struct app_server *test)
 {
-	struct server_setup setup = { .config = &test->server.config,
+	struct server_setup setup = { .settings = &test->server.config,
 		.routes = test->routes,
 		.routes_count = test->routes_count,
 		.app = &test->app };

@@ -15,6 +15,7 @@
 struct app_server {
 	struct app app; /* the first: handlers of the test's own find the rest by it */
 	struct test_server server;
+	struct config config; /* the defaults; http is taken from server */
 	const struct route *routes;
 	size_t routes_count;
 	sqlite3 *stranger; /* another process, so to speak */
