@@ -29,6 +29,7 @@
 struct server {
 	struct http_settings settings;
 	struct exchange_env env;
+	readiness_fn *ready;
 	struct inflight inflight;
 	struct watcher *watcher;
 	int listen_fd; /* open until libmicrohttpd has stopped */
@@ -91,8 +92,10 @@ static void *request_line(void *arg, const char *uri, struct MHD_Connection *con
 	struct exchange *exchange = client
 		? exchange_create(&server->env, client, connection)
 		: NULL;
-	if (exchange)
-		exchange->req.ambiguous_path = is_ambiguous(uri);
+	if (!exchange)
+		return NULL;
+	exchange->req.ready = server->ready;
+	exchange->req.ambiguous_path = is_ambiguous(uri);
 	return exchange;
 }
 
@@ -345,6 +348,7 @@ enum err server_create(const struct server_setup *setup, struct server **ret_ser
 		return ERR_NOMEM;
 	server->settings = *setup->settings;
 	server->listen_fd = -1;
+	server->ready = setup->ready;
 	server->env.app = setup->app;
 	server->env.quiet = setup->quiet;
 	server->env.stall_timeout_ms = setup->settings->stall_timeout_ms;

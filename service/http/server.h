@@ -20,8 +20,9 @@ struct server_setup {
 	const struct http_settings *settings; /* copied */
 	const struct route *routes;           /* must outlive the server */
 	size_t routes_count;
-	void *app;  /* request::app; may be NULL */
-	bool quiet; /* requests are logged as "debug" */
+	void *app;           /* request::app; may be NULL */
+	readiness_fn *ready; /* request::ready; NULL: app always is */
+	bool quiet;          /* requests are logged as "debug" */
 };
 
 /* Starts to listen and to serve. On failure *ret_server is untouched and the

@@ -64,15 +64,16 @@ static const void *const_at(const struct config *config, size_t offset)
  * Loading.
  */
 
-static int64_t followed_number(
-	const struct settings *settings, const struct config *config, const char *name)
+static int64_t followed_number(const struct settings *settings,
+	const struct config *config, const struct setting *follower)
 {
 	struct walk walk = walk_over(settings);
-	const struct setting *setting = next_setting(&walk);
+	const struct setting *setting;
 	int64_t number;
-	while (setting && strcmp(setting->name, name) != 0)
-		setting = next_setting(&walk);
-	assert(setting && setting->kind == &setting_number);
+	while ((setting = next_setting(&walk)) != follower)
+		if (strcmp(setting->name, follower->follows) == 0)
+			break;
+	assert(setting != follower && setting->kind == &setting_number);
 	memcpy(&number, const_at(config, walk.field_offset), sizeof number);
 	return number;
 }
@@ -82,8 +83,7 @@ static void set_default(
 {
 	void *field = at(config, walk->field_offset);
 	if (setting->follows) {
-		int64_t number = followed_number(
-			walk->settings, config, setting->follows);
+		int64_t number = followed_number(walk->settings, config, setting);
 		memcpy(field, &number, sizeof number);
 	} else if (setting->derive) {
 		setting->derive(at(config, walk->part_offset));

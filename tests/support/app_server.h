@@ -8,7 +8,8 @@
  */
 #include <sqlite3.h>
 
-#include "handlers/app.h"
+#include "handlers/rest/app.h"
+#include "handlers/settings.h"
 #include "tests/support/http.h"
 #include "tests/support/test_server.h"
 

@@ -84,7 +84,8 @@ void test_server_start(struct test_server *test, const struct route *routes,
 	struct server_setup setup = { .settings = &test->config,
 		.routes = routes,
 		.routes_count = routes_count,
-		.app = app };
+		.app = app,
+		.ready = test->ready };
 	log_reader_start(&test->log, test->log_sink, test->log_sink_arg);
 	enum err err = log_start(LOG_LEVEL_INFO, LOG_FORMAT_JSON, test->log.write_fd);
 	assert_int_equal(err, ERR_OK);

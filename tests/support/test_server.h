@@ -22,6 +22,7 @@ struct test_server {
 	char db_path[96];
 	struct http_settings config; /* the defaults, PORT=0 */
 	struct db_config db_config;  /* the defaults, and db_path */
+	readiness_fn *ready;         /* server_setup::ready */
 	log_sink_fn *log_sink;       /* see log_reader.h */
 	void *log_sink_arg;
 
