@@ -1,16 +1,18 @@
 #include <errno.h>
-#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "db/backup.h"
-#include "handlers/app.h"
+#include "db/db_current.h"
 #include "handlers/commands.h"
+#include "handlers/instance.h"
 #include "handlers/routes.h"
 #include "service/core/log.h"
+#include "service/run/healthcheck.h"
+#include "service/run/signals.h"
 #include "service/run/version.h"
 
 enum { EXIT_FAILED = 1 };
@@ -19,67 +21,30 @@ enum { EXIT_FAILED = 1 };
  * serve
  */
 
-/* Makes SIGTERM and SIGINT readable from a descriptor. They must be blocked before
- * any thread is made that would inherit another mask. -1 and errno. */
-static int take_signals(void)
+static void log_listening(const struct instance *instance)
 {
-	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	return signalfd(-1, &signals, SFD_CLOEXEC);
-}
-
-static int wait_for_signal(int signals)
-{
-	struct signalfd_siginfo signal;
-	while (read(signals, &signal, sizeof signal) != sizeof signal)
-		;
-	return (int)signal.ssi_signo;
-}
-
-/* What ended the drain. */
-static const char *wait_until_idle(int signals, int idle, int64_t timeout_ms)
-{
-	struct pollfd fds[] = { { .fd = idle, .events = POLLIN },
-		{ .fd = signals, .events = POLLIN } };
-	instant end = instant_add_ms(instant_now(), timeout_ms);
-	struct timespec left;
-	int ready;
-	do {
-		int64_t left_ns = instant_diff_ns(instant_now(), end);
-		left = instant_timespec((instant){ left_ns > 0 ? left_ns : 0 });
-		ready = ppoll(fds, 2, &left, NULL);
-	} while (ready < 0 && errno == EINTR);
-	if (fds[0].revents)
-		return "idle";
-	return ready > 0 ? "second signal" : "timeout";
-}
-
-static void log_listening(const struct app *app)
-{
-	const struct config *config = &app->config;
-	struct log_field admin_port = LOG_INT("admin_port", config->admin_port);
-	if (!app->admin)
+	const struct config *config = &instance->config;
+	struct log_field admin_port = LOG_INT("admin_port", config->admin.port);
+	if (!instance->admin)
 		admin_port.kind = LOG_KIND_NONE;
-	log_info("listening", LOG_STR("addr", config->listen_addr),
-		LOG_INT("port", server_port(app->server)),
-		LOG_STR("admin_addr", app->admin ? config->admin_addr : NULL), admin_port,
-		LOG_STR("database", config_database_path(config)),
+	log_info("listening", LOG_STR("addr", config->http.listen_addr),
+		LOG_INT("port", server_port(instance->server)),
+		LOG_STR("admin_addr", instance->admin ? config->admin.addr : NULL),
+		admin_port, LOG_STR("database", db_settings_path(&config->db)),
 		LOG_STR("version", HANGUP_VERSION));
 }
 
-static void serve_until_signal(struct app *app, int signals)
+static void serve_until_signal(struct instance *instance, int signals)
 {
-	log_listening(app);
-	int signal = wait_for_signal(signals);
+	int64_t drain_timeout_ms = instance->config.http.drain_timeout_ms;
+	log_listening(instance);
+	int signal = signals_wait(signals);
 	instant begun = instant_now();
 	log_info("shutting down", LOG_STR("signal", sigabbrev_np(signal)),
-		LOG_INT("drain_timeout_ms", app->config.drain_timeout_ms));
-	server_drain(app->server);
-	const char *end = wait_until_idle(
-		signals, server_idle_fd(app->server), app->config.drain_timeout_ms);
+		LOG_INT("drain_timeout_ms", drain_timeout_ms));
+	server_drain(instance->server);
+	const char *end = signals_wait_until_idle(
+		signals, server_idle_fd(instance->server), drain_timeout_ms);
 	log_info("drained", LOG_NAME("ended_by", end),
 		LOG_MS("after_ms", instant_diff_ns(begun, instant_now())));
 }
@@ -90,7 +55,7 @@ static void serve_until_signal(struct app *app, int signals)
 static void allow_open_files(const struct config *config)
 {
 	enum { BESIDE_CONNECTIONS = 256 };
-	rlim_t wanted = (rlim_t)config->max_connections + BESIDE_CONNECTIONS;
+	rlim_t wanted = (rlim_t)config->http.max_connections + BESIDE_CONNECTIONS;
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
 		return;
@@ -105,20 +70,20 @@ static void allow_open_files(const struct config *config)
 
 int command_serve(const struct config *config, int argc, char **argv)
 {
-	struct app *app;
+	struct instance *instance;
 	(void)argc;
 	(void)argv;
-	int signals = take_signals();
+	int signals = signals_take();
 	if (signals < 0) {
 		log_error("no descriptor for signals",
 			LOG_STR("reason", strerrordesc_np(errno)));
 		return EXIT_FAILED;
 	}
 	allow_open_files(config);
-	enum err err = app_create(config, routes, routes_count, &app);
+	enum err err = instance_create(config, routes, routes_count, &instance);
 	if (err == ERR_OK) {
-		serve_until_signal(app, signals);
-		app_destroy(app);
+		serve_until_signal(instance, signals);
+		instance_destroy(instance);
 		log_info("stopped");
 	} else {
 		log_error("cannot serve", LOG_NAME("error", err_name(err)));
@@ -133,9 +98,10 @@ int command_serve(const struct config *config, int argc, char **argv)
 
 int command_migrate(const struct config *config, int argc, char **argv)
 {
+	struct db_config db = config_db(config);
 	(void)argc;
 	(void)argv;
-	return app_migrate(config) == ERR_OK ? 0 : EXIT_FAILED;
+	return db_make_current(&db) == ERR_OK ? 0 : EXIT_FAILED;
 }
 
 /*
@@ -150,17 +116,17 @@ struct stopper {
 static void *stop_on_signal(void *arg)
 {
 	struct stopper *stopper = arg;
-	wait_for_signal(stopper->signals);
+	signals_wait(stopper->signals);
 	cancel_fire(stopper->token, CANCEL_OPERATOR);
 	return NULL;
 }
 
 /* Copies under a token that SIGTERM and SIGINT fire, so that they leave no half
  * of a copy behind. */
-static enum err back_up(const struct config *config, struct stopper *stopper,
+static enum err back_up_until_signal(const struct config *config, struct stopper *stopper,
 	const char *path, struct backup_report *report)
 {
-	struct db_config settings = app_db_settings(config);
+	struct db_config settings = config_db(config);
 	pthread_t thread;
 	if (pthread_create(&thread, NULL, stop_on_signal, stopper) != 0)
 		return ERR_NOMEM;
@@ -175,10 +141,10 @@ int command_backup(const struct config *config, int argc, char **argv)
 	const char *path = argv[0];
 	struct backup_report report = { .message = "too little memory" };
 	(void)argc;
-	struct stopper stopper = { take_signals(), cancel_create(NULL) };
+	struct stopper stopper = { signals_take(), cancel_create(NULL) };
 	enum err err = ERR_NOMEM;
 	if (stopper.signals >= 0 && stopper.token)
-		err = back_up(config, &stopper, path, &report);
+		err = back_up_until_signal(config, &stopper, path, &report);
 	if (err == ERR_OK)
 		log_info("backed up the database", LOG_STR("path", path),
 			LOG_INT("bytes", report.bytes));
@@ -189,4 +155,33 @@ int command_backup(const struct config *config, int argc, char **argv)
 	if (stopper.signals >= 0)
 		close(stopper.signals);
 	return err == ERR_OK ? 0 : EXIT_FAILED;
+}
+
+/*
+ * healthcheck, config
+ */
+
+int command_healthcheck(const struct config *config, int argc, char **argv)
+{
+	enum { TIMEOUT_MS = 2000 };
+	const char *addr = config->http.listen_addr;
+	unsigned port = (unsigned)config->http.port;
+	(void)argc;
+	(void)argv;
+	enum err err = healthcheck(addr, port, TIMEOUT_MS);
+	if (err == ERR_OK)
+		return 0;
+	const char *reason = err == ERR_BUSY ? "it answers, but not 200"
+		: err == ERR_DEADLINE        ? "no answer in time"
+					     : "no connection";
+	fprintf(stderr, "not healthy: %s port %u: %s\n", addr, port, reason);
+	return EXIT_FAILED;
+}
+
+int command_config(const struct config *config, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	settings_print(&config_settings, config, stdout);
+	return 0;
 }

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "handlers/app.h"
 #include "handlers/items.h"
+#include "handlers/rest/app.h"
 #include "handlers/routes.h"
 #include "service/core/parse.h"
 #include "service/core/utf8.h"

@@ -1,9 +1,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "handlers/app.h"
 #include "handlers/items.h"
 #include "handlers/items_json.h"
+#include "handlers/rest/app.h"
 #include "handlers/rest/idempotency.h"
 #include "handlers/routes.h"
 #include "service/http/etag.h"

@@ -3,10 +3,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "handlers/app.h"
 #include "handlers/items_json.h"
+#include "handlers/rest/app.h"
 #include "handlers/rest/idempotency.h"
 #include "handlers/routes.h"
+#include "handlers/settings.h"
 #include "service/core/activity.h"
 #include "service/core/utf8.h"
 #include "service/http/json_reader.h"
@@ -206,7 +207,7 @@ static enum err start(struct import *import)
 		err = staging_create(app->db, &import->staging);
 	if (err == ERR_OK)
 		err = json_reader_init(&import->reader, form,
-			(size_t)app->config.max_body_bytes, read_body, import);
+			(size_t)app->config->http.max_body_bytes, read_body, import);
 	return err;
 }
 
@@ -220,7 +221,7 @@ static enum err import_body(struct import *import)
 		return err;
 	claim_seal(&import->claim);
 	return db_write_long(
-		app->db, import->req->cancel, app->config.import_max_ms, move, import);
+		app->db, import->req->cancel, app->config->import_max_ms, move, import);
 }
 
 enum err items_handle_import(struct request *req, struct response *res)

@@ -3,8 +3,8 @@
 #include "db/db.h"
 #include "handlers/commands.h"
 #include "handlers/seed.h"
+#include "handlers/settings.h"
 #include "service/http/server.h"
-#include "service/run/healthcheck.h"
 #include "service/run/program.h"
 #include "service/run/version.h"
 
@@ -29,6 +29,7 @@ int main(int argc, char **argv)
 {
 	const struct program program = {
 		.name = HANGUP_NAME,
+		.settings = &config_settings,
 		.commands = commands,
 		.commands_count = sizeof commands / sizeof *commands,
 		.print_versions = print_versions,

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "handlers/app.h"
+#include "handlers/rest/app.h"
 #include "handlers/routes.h"
 
 static enum err write_group(const struct inventory_group *group, void *arg)

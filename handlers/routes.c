@@ -1,5 +1,8 @@
 #include "handlers/routes.h"
 
+#include "handlers/ops/health.h"
+#include "handlers/rest/openapi.h"
+
 /* A probe waits this long for the database. */
 enum { READINESS_TIMEOUT_MS = 2000 };
 

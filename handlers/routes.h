@@ -2,7 +2,7 @@
 #define HANGUP_HANDLERS_ROUTES_H
 
 /*
- * All that the service answers to: the one table, and the handlers in it.
+ * All that the service answers to: the one table, and the resources' handlers in it.
  */
 #include "service/http/router.h"
 
@@ -25,12 +25,5 @@ handler_fn items_handle_import;
 
 /* reports.c */
 handler_fn reports_handle_inventory;
-
-/* ops.c */
-handler_fn ops_handle_health;
-handler_fn ops_handle_readiness;
-
-/* openapi.c */
-handler_fn openapi_handle;
 
 #endif

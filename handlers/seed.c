@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "db/db_current.h"
 #include "db/items_transfer.h"
-#include "handlers/app.h"
+#include "handlers/settings.h"
 #include "service/core/log.h"
 #include "service/core/parse.h"
 #include "service/run/version.h"
@@ -138,15 +139,16 @@ enum err seed_items(struct db *db, int64_t count, int64_t *ret_added)
 
 static int seed(const struct config *config, int64_t count)
 {
+	struct db_config its_config = config_db(config);
 	struct db *db;
 	int64_t added;
-	if (app_open_db(config, &db) != ERR_OK)
+	if (db_open_current(&its_config, &db) != ERR_OK)
 		return EXIT_FAILURE;
 	instant begun = instant_now();
 	enum err err = seed_items(db, count, &added);
 	db_close(db);
 	printf("Added %" PRId64 " items to %s in %.1f s\n", added,
-		config_database_path(config),
+		db_settings_path(&config->db),
 		(double)instant_diff_ns(begun, instant_now()) / 1e9);
 	if (err == ERR_OK)
 		return 0;

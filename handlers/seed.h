@@ -6,7 +6,8 @@
  * item's fields follow from its id alone; 20,000 ids go through all the categories.
  */
 #include "db/db.h"
-#include "service/run/config.h"
+
+struct config;
 
 enum { SEED_CATEGORIES = 200 };
 

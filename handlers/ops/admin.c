@@ -102,7 +102,7 @@ enum err admin_handle_list(struct request *req, struct response *res)
 	struct listing listing = { .res = res, .now = instant_now() };
 	enum err err = response_write(res, SPAN_LITERAL("{\"requests\":["));
 	if (err == ERR_OK)
-		err = server_visit_requests(app_of(req)->server, list_one, &listing);
+		err = server_visit_requests(admin_of(req)->watched, list_one, &listing);
 	return err == ERR_OK ? response_write(res, SPAN_LITERAL("]}")) : err;
 }
 
@@ -121,7 +121,7 @@ enum err admin_handle_cancel(struct request *req, struct response *res)
 		return ERR_NOT_FOUND;
 	memcpy(id, param.data, param.len);
 	id[param.len] = '\0';
-	unsigned count = server_cancel_request(app_of(req)->server, id);
+	unsigned count = server_cancel_request(admin_of(req)->watched, id);
 	if (count == 0)
 		return problem(res, ERR_NOT_FOUND, "No request with this id is running.");
 	res->status = 202;
@@ -133,32 +133,60 @@ enum err admin_handle_cancel(struct request *req, struct response *res)
  * The listener.
  */
 
-struct config admin_settings(const struct config *config)
+/* No route is on a lane, but each has at least a thread. */
+static struct http_settings listener_settings(const struct admin_setup *setup)
 {
 	enum { CONNECTIONS = 32, BODY_BYTES = 4096, TIMEOUT_MS = 10000 };
-	struct config admin = *config;
-	memcpy(admin.listen_addr, config->admin_addr, sizeof admin.listen_addr);
-	admin.port = config->admin_port;
-	admin.max_connections = CONNECTIONS;
-	admin.max_connections_per_address = 0;
-	admin.max_body_bytes = BODY_BYTES;
-	admin.request_timeout_ms = TIMEOUT_MS;
-	admin.http_threads = 1;
-	admin.short_threads = admin.short_running = 1; /* no route is on a lane */
-	admin.long_threads = admin.long_running = 1;
-	return admin;
+	struct http_settings http = *setup->watched_settings;
+	memcpy(http.listen_addr, setup->settings->addr, sizeof http.listen_addr);
+	http.port = setup->settings->port;
+	http.max_connections = CONNECTIONS;
+	http.max_connections_per_address = 0;
+	http.max_body_bytes = BODY_BYTES;
+	http.request_timeout_ms = TIMEOUT_MS;
+	http.http_threads = 1;
+	http.short_threads = http.short_running = 1;
+	http.long_threads = http.long_running = 1;
+	return http;
 }
 
-enum err admin_create(struct app *app, struct server **ret_server)
+static enum err listen_for_operators(
+	struct admin *admin, const struct http_settings *settings)
 {
-	struct config config = admin_settings(&app->config);
-	const struct server_setup setup = { .config = &config,
+	const struct server_setup setup = { .settings = settings,
 		.routes = admin_routes,
 		.routes_count = admin_routes_count,
-		.app = app,
+		.app = admin,
 		.quiet = true };
-	if (config.port != 0)
-		return server_create(&setup, ret_server);
-	*ret_server = NULL;
-	return ERR_OK;
+	return server_create(&setup, &admin->listener);
+}
+
+enum err admin_create(const struct admin_setup *setup, struct admin **ret_admin)
+{
+	const struct http_settings settings = listener_settings(setup);
+	struct admin *admin = calloc(1, sizeof *admin);
+	if (!admin)
+		return ERR_NOMEM;
+	admin->watched = setup->watched;
+	admin->db = setup->db;
+	admin->started_ms = setup->started_ms;
+	enum err err = listen_for_operators(admin, &settings);
+	if (err == ERR_OK)
+		*ret_admin = admin;
+	else
+		admin_destroy(admin);
+	return err;
+}
+
+void admin_destroy(struct admin *admin)
+{
+	if (!admin)
+		return;
+	server_destroy(admin->listener);
+	free(admin);
+}
+
+unsigned admin_listener_port(const struct admin *admin)
+{
+	return server_port(admin->listener);
 }

@@ -5,24 +5,58 @@
  * The listener for operators and for what collects metrics: a server of its own, beside
  * the one it tells of, so that it answers when that one is full, and while it drains.
  */
-#include "handlers/app.h"
+#include "db/db.h"
+#include "handlers/ops/admin_settings.h"
+#include "service/http/request.h"
+#include "service/http/server.h"
+
+/* request::app of its handlers. */
+struct admin {
+	struct server *listener; /* its own */
+	struct server *watched;
+	struct db *db;
+	int64_t started_ms;
+};
+
+struct admin_setup {
+	/* Where it listens. Port 0 takes a free one; that ADMIN_PORT=0 asks for none at
+	 * all is for the caller to know. Copied. */
+	const struct admin_settings *settings;
+	/* The watched server's: the same for this one, but for where it listens and how
+	 * much it takes on. Copied. */
+	const struct http_settings *watched_settings;
+	struct server *watched; /* must outlive the listener, and so must db */
+	struct db *db;
+	int64_t started_ms; /* since 1970: when the process began, for the metrics page */
+};
+
+/* Starts to listen. What went wrong is in the log. */
+enum err admin_create(const struct admin_setup *setup, struct admin **ret_admin);
+
+/* Answers what is left, then stops. Before the watched server is destroyed. NULL is a
+ * no-op. */
+void admin_destroy(struct admin *admin);
+
+/* The port it listens on. */
+unsigned admin_listener_port(const struct admin *admin);
+
+/*
+ * Its routes, and their handlers.
+ */
 
 extern const struct route admin_routes[];
 extern const size_t admin_routes_count;
-
-/* Starts it for app, whose server and database are there, unless ADMIN_PORT is 0: then
- * *ret_server becomes NULL. app must outlive it. What went wrong is in the log. */
-enum err admin_create(struct app *app, struct server **ret_server);
-
-/* The settings of this server: those of the service, but for where it listens and how
- * much it takes on. */
-struct config admin_settings(const struct config *config);
 
 /* admin.c */
 handler_fn admin_handle_list;
 handler_fn admin_handle_cancel;
 
-/* admin_metrics.c */
+/* metrics_page.c */
 handler_fn admin_handle_metrics;
+
+static inline struct admin *admin_of(const struct request *req)
+{
+	return req->app;
+}
 
 #endif

@@ -1,6 +1,7 @@
-#include "handlers/app.h"
-#include "handlers/routes.h"
+#include "handlers/ops/health.h"
+
 #include "service/http/problem.h"
+#include "service/http/request.h"
 
 /* For whoever restarts the process when it answers nothing any more: asks nobody. */
 enum err ops_handle_health(struct request *req, struct response *res)
@@ -14,7 +15,7 @@ enum err ops_handle_health(struct request *req, struct response *res)
 enum err ops_handle_readiness(struct request *req, struct response *res)
 {
 	const char *reason = "";
-	enum err err = db_check(app_of(req)->db, req->cancel, &reason);
+	enum err err = req->ready ? req->ready(req->app, req->cancel, &reason) : ERR_OK;
 	if (err == ERR_OK && !req->draining)
 		return response_write(res, SPAN_LITERAL("{\"status\":\"ready\"}"));
 	if (err_is_cancelled(err) && err != ERR_DEADLINE)

@@ -144,18 +144,18 @@ static void print_process(FILE *out, int64_t started_ms)
 		"Memory that it occupies.");
 }
 
-static void print_page(const struct app *app, FILE *out)
+static void print_page(const struct admin *admin, FILE *out)
 {
 	struct prometheus page = { .out = out, .prefix = HANGUP_NAME };
 	const struct prometheus_label version[] = { { "version", HANGUP_VERSION },
 		{ "commit", HANGUP_COMMIT }, { 0 } };
-	print_server(&page, app->server);
-	print_db(&page, app->db);
+	print_server(&page, admin->watched);
+	print_db(&page, admin->db);
 	counter(&page, "log_lines_dropped_total", log_dropped(),
 		"Log lines that nobody read in time.");
 	prometheus_family(&page, "build_info", "gauge", "1; the labels say what runs.");
 	prometheus_count(&page, version, 1);
-	print_process(out, app->started_ms);
+	print_process(out, admin->started_ms);
 }
 
 enum err admin_handle_metrics(struct request *req, struct response *res)
@@ -166,7 +166,7 @@ enum err admin_handle_metrics(struct request *req, struct response *res)
 	enum err err = out ? response_header(res, "Content-Type", PROMETHEUS_TYPE)
 			   : ERR_NOMEM;
 	if (out)
-		print_page(app_of(req), out);
+		print_page(admin_of(req), out);
 	if (out && fclose(out) != 0)
 		err = ERR_NOMEM;
 	if (err == ERR_OK)

@@ -21,9 +21,14 @@ struct request_field {
 	struct span value;
 };
 
+/* Whether app can do its work; if not, *ret_reason is a literal that says why. Blocks, but
+ * not once token has fired. */
+typedef enum err readiness_fn(void *app, struct cancel *token, const char **ret_reason);
+
 struct request {
 	struct cancel *cancel; /* fires when nobody wants the answer any more */
 	void *app;             /* what the server was given */
+	readiness_fn *ready;   /* what it was given to ask app; NULL for nothing */
 	const char *method;
 	const char *path; /* percent-decoded */
 	const struct route *route;

@@ -30,8 +30,9 @@
  * request_line and request_completed only, and its answer is libmicrohttpd's.
  */
 struct server {
-	struct config config;
+	struct http_settings settings;
 	struct exchange_env env;
+	readiness_fn *ready;
 	struct inflight inflight;
 	struct watcher *watcher;
 	int listen_fd; /* open until libmicrohttpd has stopped */
@@ -94,8 +95,10 @@ static void *request_line(void *arg, const char *uri, struct MHD_Connection *con
 	struct exchange *exchange = client
 		? exchange_create(&server->env, client, connection)
 		: NULL;
-	if (exchange)
-		exchange->req.ambiguous_path = is_ambiguous(uri);
+	if (!exchange)
+		return NULL;
+	exchange->req.ready = server->ready;
+	exchange->req.ambiguous_path = is_ambiguous(uri);
 	return exchange;
 }
 
@@ -166,7 +169,7 @@ static void set_timeout(
 	struct server *server, struct MHD_Connection *connection, unsigned more)
 {
 	MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
-		seconds_of(server->config.idle_timeout_ms) + more);
+		seconds_of(server->settings.idle_timeout_ms) + more);
 }
 
 static bool may_half_close(const struct exchange *exchange)
@@ -253,25 +256,25 @@ static void log_library(void *arg, const char *format, va_list args)
 
 /* libmicrohttpd's memory for a connection holds the request's header, the reply's
  * header, and a buffer for the body. */
-static size_t connection_memory(const struct config *config)
+static size_t connection_memory(const struct http_settings *settings)
 {
 	enum { REPLY_AND_BODY = 4096 };
-	return (size_t)config->max_header_bytes + REPLY_AND_BODY;
+	return (size_t)settings->max_header_bytes + REPLY_AND_BODY;
 }
 
 static enum err start_daemon(struct server *server)
 {
-	const struct config *config = &server->config;
-	unsigned threads = (unsigned)config->http_threads;
+	const struct http_settings *settings = &server->settings;
+	unsigned threads = (unsigned)settings->http_threads;
 	struct MHD_OptionItem options[] = {
 		{ MHD_OPTION_LISTEN_SOCKET, server->listen_fd, NULL },
-		{ MHD_OPTION_CONNECTION_LIMIT, config->max_connections, NULL },
-		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, config->max_connections_per_address,
+		{ MHD_OPTION_CONNECTION_LIMIT, settings->max_connections, NULL },
+		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+			settings->max_connections_per_address, NULL },
+		{ MHD_OPTION_CONNECTION_TIMEOUT, seconds_of(settings->idle_timeout_ms),
 			NULL },
-		{ MHD_OPTION_CONNECTION_TIMEOUT, seconds_of(config->idle_timeout_ms),
-			NULL },
-		{ MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)connection_memory(config),
-			NULL },
+		{ MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+			(intptr_t)connection_memory(settings), NULL },
 		/* A pool of one is a thread more than none. */
 		{ threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, threads,
 			NULL },
@@ -293,14 +296,14 @@ static enum err start_daemon(struct server *server)
 
 static enum err start_lanes(struct server *server)
 {
-	const struct config *config = &server->config;
+	const struct http_settings *settings = &server->settings;
 	const struct pool_config lanes[LANE_COUNT] = {
-		[LANE_SHORT] = { lane_name(LANE_SHORT), (unsigned)config->short_threads,
-			(unsigned)config->short_running, (unsigned)config->short_queue,
-			0 },
-		[LANE_LONG] = { lane_name(LANE_LONG), (unsigned)config->long_threads,
-			(unsigned)config->long_running, (unsigned)config->long_queue,
-			(int)config->long_nice },
+		[LANE_SHORT] = { lane_name(LANE_SHORT), (unsigned)settings->short_threads,
+			(unsigned)settings->short_running,
+			(unsigned)settings->short_queue, 0 },
+		[LANE_LONG] = { lane_name(LANE_LONG), (unsigned)settings->long_threads,
+			(unsigned)settings->long_running, (unsigned)settings->long_queue,
+			(int)settings->long_nice },
 	};
 	enum err err = ERR_OK;
 	for (int i = 0; err == ERR_OK && i < LANE_COUNT; i++)
@@ -310,12 +313,12 @@ static enum err start_lanes(struct server *server)
 
 static enum err listen_on(struct server *server)
 {
-	const struct config *config = &server->config;
-	enum err err = listener_open(config->listen_addr, (unsigned)config->port,
-		config->stall_timeout_ms, &server->listen_fd);
+	const struct http_settings *settings = &server->settings;
+	enum err err = listener_open(settings->listen_addr, (unsigned)settings->port,
+		settings->stall_timeout_ms, &server->listen_fd);
 	if (err != ERR_OK)
-		log_error("cannot listen", LOG_STR("addr", config->listen_addr),
-			LOG_INT("port", config->port),
+		log_error("cannot listen", LOG_STR("addr", settings->listen_addr),
+			LOG_INT("port", settings->port),
 			LOG_STR("reason", strerrordesc_np(errno)));
 	else
 		server->port = listener_port(server->listen_fd);
@@ -355,19 +358,20 @@ enum err server_create(const struct server_setup *setup, struct server **ret_ser
 	if (!server)
 		return ERR_NOMEM;
 	check_routes(setup);
-	server->config = *setup->config;
+	server->settings = *setup->settings;
 	server->listen_fd = -1;
+	server->ready = setup->ready;
 	server->env.app = setup->app;
 	server->env.quiet = setup->quiet;
-	server->env.stall_timeout_ms = setup->config->stall_timeout_ms;
+	server->env.stall_timeout_ms = setup->settings->stall_timeout_ms;
 	server->env.inflight = &server->inflight;
 	server->env.rules = (struct request_rules){
 		.routes = setup->routes,
 		.routes_count = setup->routes_count,
-		.max_body_bytes = (size_t)setup->config->max_body_bytes,
-		.max_import_bytes = (size_t)setup->config->max_import_bytes,
-		.request_timeout_ms = setup->config->request_timeout_ms,
-		.stream_timeout_ms = setup->config->stream_timeout_ms,
+		.max_body_bytes = (size_t)setup->settings->max_body_bytes,
+		.max_import_bytes = (size_t)setup->settings->max_import_bytes,
+		.request_timeout_ms = setup->settings->request_timeout_ms,
+		.stream_timeout_ms = setup->settings->stream_timeout_ms,
 	};
 	enum err err = build(server);
 	if (err == ERR_OK)

@@ -7,21 +7,22 @@
  * line. docs/how-it-works.md tells it in full.
  */
 #include "service/core/pool.h"
+#include "service/http/http_settings.h"
 #include "service/http/request.h"
 #include "service/http/request_list.h"
 #include "service/http/response.h"
 #include "service/http/router.h"
-#include "service/run/config.h"
 
 struct server;
 struct metrics;
 
 struct server_setup {
-	const struct config *config; /* copied */
-	const struct route *routes;  /* must outlive the server */
+	const struct http_settings *settings; /* copied */
+	const struct route *routes;           /* must outlive the server */
 	size_t routes_count;
-	void *app;  /* request::app; may be NULL */
-	bool quiet; /* requests are logged as "debug" */
+	void *app;           /* request::app; may be NULL */
+	readiness_fn *ready; /* request::ready; NULL: app always is */
+	bool quiet;          /* requests are logged as "debug" */
 };
 
 /* Starts to listen and to serve. On failure *ret_server is untouched and the

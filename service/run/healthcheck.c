@@ -99,20 +99,3 @@ enum err healthcheck(const char *addr, unsigned port, int64_t timeout_ms)
 	close(fd);
 	return err;
 }
-
-int command_healthcheck(const struct config *config, int argc, char **argv)
-{
-	enum { TIMEOUT_MS = 2000 };
-	(void)argc;
-	(void)argv;
-	enum err err = healthcheck(
-		config->listen_addr, (unsigned)config->port, TIMEOUT_MS);
-	if (err == ERR_OK)
-		return 0;
-	const char *reason = err == ERR_BUSY ? "it answers, but not 200"
-		: err == ERR_DEADLINE        ? "no answer in time"
-					     : "no connection";
-	fprintf(stderr, "not healthy: %s port %u: %s\n", config->listen_addr,
-		(unsigned)config->port, reason);
-	return 1;
-}

@@ -1,7 +1,10 @@
+#include <assert.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "service/run/log_settings.h"
 #include "service/run/program.h"
 #include "service/run/version.h"
 
@@ -32,7 +35,7 @@ static void print_help(const struct invocation *run)
 	fprintf(run->out, "\nOptions:\n  %-*s this text\n  %-*s the version\n",
 		HELP_COLUMN - 2, "--help", HELP_COLUMN - 2, "--version");
 	fprintf(run->out, "\nSettings, from the environment:\n");
-	config_print_help(run->out);
+	settings_print_help(program->settings, run->out);
 }
 
 static void print_version(const struct invocation *run)
@@ -87,19 +90,35 @@ static bool takes(const char *arguments, int count)
 	return count >= least && count <= most;
 }
 
+static void start_log(const struct invocation *run, const struct config *config)
+{
+	const struct log_settings *log = settings_part(
+		run->program->settings, &log_setting_table, config);
+	assert(log);
+	if (log_start(log->level, log->format, STDERR_FILENO) != ERR_OK)
+		fprintf(run->err, "%s: no thread for the log\n", run->program->name);
+}
+
 static int run_command(const struct invocation *run, const struct command *command,
 	int argc, char **argv)
 {
-	struct config config;
-	if (config_load(&config, run->err) != ERR_OK)
+	const struct program *program = run->program;
+	struct config *config = calloc(1, program->settings->config_size);
+	enum err err = config ? settings_load(program->settings, config, run->err)
+			      : ERR_NOMEM;
+	if (err == ERR_NOMEM)
+		fprintf(run->err, "%s: too little memory\n", program->name);
+	if (err != ERR_OK) {
+		free(config);
 		return EXIT_USAGE;
+	}
 	/* A client that leaves while it is being answered is an error of write(),
 	 * not the end of the program. */
 	signal(SIGPIPE, SIG_IGN);
-	if (log_start(config.log_level, config.log_format, STDERR_FILENO) != ERR_OK)
-		fprintf(run->err, "%s: no thread for the log\n", run->program->name);
-	int status = command->run(&config, argc, argv);
+	start_log(run, config);
+	int status = command->run(config, argc, argv);
 	log_stop();
+	free(config);
 	return status;
 }
 
@@ -125,13 +144,5 @@ int program_main(
 	if (!option)
 		return run_command(&run, command, arguments, argv + argc - arguments);
 	option->print(&run);
-	return 0;
-}
-
-int command_config(const struct config *config, int argc, char **argv)
-{
-	(void)argc;
-	(void)argv;
-	config_print(config, stdout);
 	return 0;
 }

@@ -2,13 +2,13 @@
 #define HANGUP_SERVICE_RUN_PROGRAM_H
 
 /*
- * The frame of a program: command line, settings, log. main() says which commands
- * there are, and program_main() does the rest.
+ * The frame of a program: command line, settings, log. main() says which commands and
+ * settings there are, and program_main() does the rest.
  */
 #include <stddef.h>
 #include <stdio.h>
 
-#include "service/run/config.h"
+#include "service/run/settings.h"
 
 struct command {
 	const char *name;
@@ -23,15 +23,13 @@ struct command {
 
 struct program {
 	const char *name;
-	const struct command *commands; /* the first one is the default */
+	const struct settings *settings; /* log_settings.h must be among the parts */
+	const struct command *commands;  /* the first one is the default */
 	size_t commands_count;
 	/* Prints what else --version should tell: the versions of libraries, a line
 	 * each. NULL for nothing. */
 	void (*print_versions)(FILE *out);
 };
-
-/* A command for the table: prints the effective settings to stdout. */
-int command_config(const struct config *config, int argc, char **argv);
 
 /* All of main(), with the streams it prints to. Returns the exit status: 0, the
  * command's own, or 2 when the command line or a setting is wrong; err then says

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "handlers/instance.h"
 #include "handlers/ops/admin.h"
 #include "handlers/routes.h"
 #include "service/core/log.h"
@@ -29,33 +30,29 @@
  * The admin listener, on a free port, for a server that a test has made.
  */
 
-struct admin {
-	struct app app;
-	struct server *server;
+struct operators {
+	struct admin *admin;
 	unsigned port;
 };
 
-static void admin_start(struct admin *admin, struct test_server *of)
+static void admin_start(struct operators *operators, struct test_server *of)
 {
-	*admin = (struct admin){ .app = { .db = of->db, .server = of->server } };
-	struct config config = admin_settings(&of->config);
-	config.port = 0;
-	const struct server_setup setup = { .config = &config,
-		.routes = admin_routes,
-		.routes_count = admin_routes_count,
-		.app = &admin->app,
-		.quiet = true };
-	assert_int_equal(server_create(&setup, &admin->server), ERR_OK);
-	admin->port = server_port(admin->server);
+	const struct admin_settings settings = { .addr = "127.0.0.1", .port = 0 };
+	const struct admin_setup setup = { .settings = &settings,
+		.watched_settings = &of->config,
+		.watched = of->server,
+		.db = of->db };
+	assert_int_equal(admin_create(&setup, &operators->admin), ERR_OK);
+	operators->port = admin_listener_port(operators->admin);
 }
 
-static void admin_stop(struct admin *admin)
+static void admin_stop(struct operators *operators)
 {
-	server_destroy(admin->server);
+	admin_destroy(operators->admin);
 }
 
 /* The caller gets a reference. */
-static json_t *get_list(const struct admin *admin)
+static json_t *get_list(const struct operators *admin)
 {
 	struct http_response res;
 	http_get(admin->port, "/requests", &res);
@@ -68,7 +65,7 @@ static json_t *get_list(const struct admin *admin)
 	return list;
 }
 
-static size_t count_listed(const struct admin *admin)
+static size_t count_listed(const struct operators *admin)
 {
 	json_t *list = get_list(admin);
 	size_t count = json_array_size(json_object_get(list, "requests"));
@@ -79,7 +76,7 @@ static size_t count_listed(const struct admin *admin)
 /* The entry whose member has this text, or is null; the caller gets a reference. NULL
  * when there is none. */
 static json_t *find_listed(
-	const struct admin *admin, const char *member, const char *text)
+	const struct operators *admin, const char *member, const char *text)
 {
 	json_t *list = get_list(admin);
 	json_t *found = NULL;
@@ -95,7 +92,7 @@ static json_t *find_listed(
 }
 
 static unsigned cancel(
-	const struct admin *admin, const char *id, struct http_response *ret)
+	const struct operators *admin, const char *id, struct http_response *ret)
 {
 	char path[512];
 	snprintf(path, sizeof path, "/requests/%s", id);
@@ -104,7 +101,7 @@ static unsigned cancel(
 	return ret->status;
 }
 
-static void assert_cancels(const struct admin *admin, const char *id, unsigned count)
+static void assert_cancels(const struct operators *admin, const char *id, unsigned count)
 {
 	struct http_response res;
 	char body[64];
@@ -114,7 +111,7 @@ static void assert_cancels(const struct admin *admin, const char *id, unsigned c
 	http_response_finish(&res);
 }
 
-static void assert_does_not_run(const struct admin *admin, const char *id)
+static void assert_does_not_run(const struct operators *admin, const char *id)
 {
 	struct http_response res;
 	cancel(admin, id, &res);
@@ -122,7 +119,7 @@ static void assert_does_not_run(const struct admin *admin, const char *id)
 	http_response_finish(&res);
 }
 
-static char *get_metrics(const struct admin *admin)
+static char *get_metrics(const struct operators *admin)
 {
 	struct http_response res;
 	http_get(admin->port, "/metrics", &res);
@@ -135,7 +132,7 @@ static char *get_metrics(const struct admin *admin)
 	return text;
 }
 
-static double get_metric(const struct admin *admin, const char *series)
+static double get_metric(const struct operators *admin, const char *series)
 {
 	char *text = get_metrics(admin);
 	double value = metrics_page_value(text, series);
@@ -189,12 +186,12 @@ static bool is_text(const json_t *entry, const char *member, const char *text)
 	return json_is_string(value) && strcmp(json_string_value(value), text) == 0;
 }
 
-static json_t *find_victim(const struct admin *admin, const struct stage_test *test)
+static json_t *find_victim(const struct operators *admin, const struct stage_test *test)
 {
 	return find_listed(admin, "client", test->victim.address);
 }
 
-static bool is_seen(const struct admin *admin, const struct stage_test *test)
+static bool is_seen(const struct operators *admin, const struct stage_test *test)
 {
 	const struct seen *as = seen_in(test->stage);
 	json_t *entry = find_victim(admin, test);
@@ -212,7 +209,7 @@ static bool is_whole(const json_t *entry, const char *member)
 }
 
 /* A streamed answer and a streamed body have no limit but that of their stalling. */
-static void assert_described(const struct admin *admin, const struct stage_test *test)
+static void assert_described(const struct operators *admin, const struct stage_test *test)
 {
 	const struct stage *stage = test->stage;
 	bool begun = stage->state != NULL;
@@ -278,7 +275,7 @@ static void assert_logged_as_operator(struct stage_test *test)
 	json_decref(line);
 }
 
-static void assert_counted(const struct admin *admin, const struct stage *stage)
+static void assert_counted(const struct operators *admin, const struct stage *stage)
 {
 	char series[128];
 	snprintf(series, sizeof series,
@@ -290,7 +287,7 @@ static void assert_counted(const struct admin *admin, const struct stage *stage)
 		!stage->finishes);
 }
 
-static void end_victim(const struct admin *admin, struct stage_test *test)
+static void end_victim(const struct operators *admin, struct stage_test *test)
 {
 	assert_cancels(admin, "victim", 1);
 	if (test->stage->finishes)
@@ -303,7 +300,7 @@ static void end_victim(const struct admin *admin, struct stage_test *test)
 }
 
 /* It has no id yet. */
-static void leave_victim(const struct admin *admin, struct stage_test *test)
+static void leave_victim(const struct operators *admin, struct stage_test *test)
 {
 	assert_does_not_run(admin, "victim");
 	raw_close(&test->victim);
@@ -317,7 +314,7 @@ static bool others_have_failed;
 static void is_seen_and_ended(void **state)
 {
 	static struct stage_test test;
-	static struct admin admin;
+	static struct operators admin;
 	const struct stage *stage = *state;
 	if (others_have_failed)
 		skip();
@@ -349,7 +346,7 @@ enum { CROWD = 40 };
 
 struct fixture {
 	struct test_server server;
-	struct admin admin;
+	struct operators admin;
 	struct gate held;
 	struct gate go_on;
 };
@@ -415,7 +412,7 @@ enum { TEST_ROUTES = sizeof test_routes / sizeof *test_routes };
 static struct fixture *start_fixture(void **state, int64_t threads, int64_t queue)
 {
 	static struct fixture fixture;
-	struct config *config = &fixture.server.config;
+	struct http_settings *config = &fixture.server.config;
 	fixture = (struct fixture){ 0 };
 	gate_init(&fixture.held);
 	gate_init(&fixture.go_on);
@@ -497,7 +494,7 @@ static bool is_in_state(struct fixture *fixture, const char *id, const char *sta
 static void it_answers_while_every_lane_is_full(void **state)
 {
 	struct fixture *fixture = *state;
-	const struct admin *admin = &fixture->admin;
+	const struct operators *admin = &fixture->admin;
 	struct http_call *calls[] = {
 		start(fixture, "/short/endless", "short-1"),
 		start(fixture, "/long/endless", "long-1"),
@@ -671,7 +668,8 @@ static void its_own_requests_are_not_logged(void **state)
 	http_perform(fixture->admin.port, &req, &res);
 	assert_int_equal(res.status, 200);
 	http_response_finish(&res);
-	WAIT_UNTIL((server_stats(fixture->admin.server, &stats), stats.in_flight == 0));
+	WAIT_UNTIL((server_stats(fixture->admin.admin->listener, &stats),
+		stats.in_flight == 0));
 	assert_answered(start(fixture, "/short/quick", "loud"), "\"quick\"");
 	json_decref(test_server_log_line(&fixture->server, "loud"));
 	assert_null(log_reader_find(&fixture->server.log, "request", "id", "quiet"));
@@ -880,7 +878,7 @@ static void a_storm_of_ends_is_survived(void **state)
 struct app_test {
 	char dir[64];
 	struct config config;
-	struct app *app;
+	struct instance *instance;
 };
 
 static int make_settings(void **state)
@@ -888,10 +886,10 @@ static int make_settings(void **state)
 	static struct app_test test;
 	test = (struct app_test){ .dir = "/tmp/test_admin.XXXXXX" };
 	assert_non_null(mkdtemp(test.dir));
-	config_default(&test.config);
-	test.config.port = 0;
-	snprintf(test.config.database_url, sizeof test.config.database_url,
-		"sqlite:%s/test.db", test.dir);
+	settings_default(&config_settings, &test.config);
+	test.config.http.port = 0;
+	snprintf(test.config.db.url, sizeof test.config.db.url, "sqlite:%s/test.db",
+		test.dir);
 	*state = &test;
 	return 0;
 }
@@ -900,7 +898,7 @@ static int remove_all(void **state)
 {
 	struct app_test *test = *state;
 	char command[128];
-	app_destroy(test->app);
+	instance_destroy(test->instance);
 	snprintf(command, sizeof command, "rm -rf %s", test->dir);
 	return system(command);
 }
@@ -919,12 +917,13 @@ static unsigned free_port(void)
 static void the_application_listens_for_operators(void **state)
 {
 	struct app_test *test = *state;
-	test->config.admin_port = free_port();
-	enum err err = app_create(&test->config, routes, routes_count, &test->app);
+	test->config.admin.port = free_port();
+	enum err err = instance_create(
+		&test->config, routes, routes_count, &test->instance);
 	assert_int_equal(err, ERR_OK);
-	unsigned port = server_port(test->app->server);
-	unsigned admin_port = server_port(test->app->admin);
-	assert_int_equal(admin_port, test->config.admin_port);
+	unsigned port = server_port(test->instance->server);
+	unsigned admin_port = admin_listener_port(test->instance->admin);
+	assert_int_equal(admin_port, test->config.admin.port);
 	assert_int_equal(http_get_status(port, "/healthz"), 200);
 	assert_int_equal(http_get_status(port, "/metrics"), 404);
 	assert_int_equal(http_get_status(admin_port, "/metrics"), 200);
@@ -935,11 +934,12 @@ static void the_application_listens_for_operators(void **state)
 static void without_a_port_it_does_not(void **state)
 {
 	struct app_test *test = *state;
-	test->config.admin_port = 0;
-	enum err err = app_create(&test->config, routes, routes_count, &test->app);
+	test->config.admin.port = 0;
+	enum err err = instance_create(
+		&test->config, routes, routes_count, &test->instance);
 	assert_int_equal(err, ERR_OK);
-	assert_null(test->app->admin);
-	unsigned port = server_port(test->app->server);
+	assert_null(test->instance->admin);
+	unsigned port = server_port(test->instance->server);
 	assert_int_equal(http_get_status(port, "/metrics"), 404);
 }
 
@@ -949,10 +949,11 @@ static void a_port_that_is_taken_is_an_error(void **state)
 	struct test_server other;
 	test_server_init(&other);
 	test_server_start(&other, test_routes, TEST_ROUTES, NULL);
-	test->config.admin_port = other.port;
-	enum err err = app_create(&test->config, routes, routes_count, &test->app);
+	test->config.admin.port = other.port;
+	enum err err = instance_create(
+		&test->config, routes, routes_count, &test->instance);
 	assert_int_equal(err, ERR_IO);
-	assert_null(test->app);
+	assert_null(test->instance);
 	test_server_stop(&other);
 }
 

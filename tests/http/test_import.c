@@ -555,7 +555,7 @@ static void a_client_that_stops_sending_is_answered_at_the_stall_timeout(void **
 static int set_up_hurried(void **state)
 {
 	struct app_server *test = app_server_create();
-	test->server.config.import_max_ms = 1;
+	test->config.import_max_ms = 1;
 	start_with(test);
 	*state = test;
 	return 0;

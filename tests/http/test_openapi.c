@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "handlers/app.h"
+#include "handlers/instance.h"
 #include "handlers/routes.h"
 #include "service/core/log.h"
 #include "service/http/percent.h"
@@ -23,7 +23,7 @@
 
 struct fixture {
 	char dir[64];
-	struct app *app;
+	struct instance *instance;
 	unsigned port;
 	json_t *doc;
 };
@@ -438,14 +438,14 @@ static int set_up(void **state)
 	json_t *operations;
 	strcpy(fixture->dir, "/tmp/test_openapi.XXXXXX");
 	assert_non_null(mkdtemp(fixture->dir));
-	config_default(&config);
-	config.port = 0;
-	config.admin_port = 0;
-	snprintf(config.database_url, sizeof config.database_url, "sqlite:%s/test.db",
-		fixture->dir);
+	settings_default(&config_settings, &config);
+	config.http.port = 0;
+	config.admin.port = 0;
+	snprintf(config.db.url, sizeof config.db.url, "sqlite:%s/test.db", fixture->dir);
 	assert_int_equal(
-		app_create(&config, routes, routes_count, &fixture->app), ERR_OK);
-	fixture->port = server_port(fixture->app->server);
+		instance_create(&config, routes, routes_count, &fixture->instance),
+		ERR_OK);
+	fixture->port = server_port(fixture->instance->server);
 	fixture->doc = get_document(fixture->port);
 	json_object_foreach(json_object_get(fixture->doc, "paths"), path, operations)
 		make_things(fixture, path, json_object_get(operations, "post"));
@@ -457,7 +457,7 @@ static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
 	char command[128];
-	app_destroy(fixture->app);
+	instance_destroy(fixture->instance);
 	json_decref(fixture->doc);
 	snprintf(command, sizeof command, "rm -rf %s", fixture->dir);
 	int failed = system(command);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "handlers/openapi_parts.h"
 #include "handlers/routes.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"
@@ -17,6 +18,8 @@ struct app_server *app_server_create(void)
 	struct app_server *test = calloc(1, sizeof *test);
 	assert_non_null(test);
 	test_server_init(&test->server);
+	test->server.ready = app_ready;
+	settings_default(&config_settings, &test->config);
 	test->server.db_config.vfs = fault_vfs_use();
 	return test;
 }
@@ -24,10 +27,10 @@ struct app_server *app_server_create(void)
 static void open_app(struct app_server *test)
 {
 	test_server_open_db(&test->server);
-	test->app.config = test->server.config;
-	test->app.db = test->server.db;
-	test->app.claims = claims_create();
-	assert_non_null(test->app.claims);
+	test->config.http = test->server.config;
+	enum err err = app_init(
+		&test->app, &test->config, test->server.db, openapi_parts);
+	assert_int_equal(err, ERR_OK);
 }
 
 void app_server_start(
@@ -42,13 +45,14 @@ void app_server_start(
 
 void app_server_restart(struct app_server *test)
 {
-	struct server_setup setup = { .config = &test->server.config,
+	struct server_setup setup = { .settings = &test->server.config,
 		.routes = test->routes,
 		.routes_count = test->routes_count,
-		.app = &test->app };
+		.app = &test->app,
+		.ready = app_ready };
 	test_server_wait_at_rest(&test->server);
 	test_server_shut_down(&test->server);
-	claims_destroy(test->app.claims);
+	app_finish(&test->app);
 	db_close(test->server.db);
 	open_app(test);
 	assert_int_equal(server_create(&setup, &test->server.server), ERR_OK);
@@ -68,7 +72,7 @@ int app_server_teardown(void **state)
 	struct app_server *test = *state;
 	sqlite3_close(test->stranger);
 	test_server_stop(&test->server);
-	claims_destroy(test->app.claims);
+	app_finish(&test->app);
 	free(test);
 	return 0;
 }

@@ -8,13 +8,15 @@
  */
 #include <sqlite3.h>
 
-#include "handlers/app.h"
+#include "handlers/rest/app.h"
+#include "handlers/settings.h"
 #include "tests/support/http.h"
 #include "tests/support/test_server.h"
 
 struct app_server {
 	struct app app; /* the first: handlers of the test's own find the rest by it */
 	struct test_server server;
+	struct config config; /* the defaults; http is taken from server */
 	const struct route *routes;
 	size_t routes_count;
 	sqlite3 *stranger; /* another process, so to speak */

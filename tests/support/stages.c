@@ -533,7 +533,7 @@ static void each_gate(struct stage_test *test, void (*fn)(struct gate *gate))
 
 void stage_init(struct stage_test *test, const struct stage *stage)
 {
-	struct config *config = &test->server.config;
+	struct http_settings *config = &test->server.config;
 	*test = (struct stage_test){ .stage = stage, .result = -1 };
 	each_gate(test, gate_init);
 	test->own = cancel_create(NULL);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "db/migrate.h"
+#include "handlers/settings.h"
 #include "service/core/log.h"
 #include "tests/support/wait.h"
 
@@ -54,6 +55,7 @@ static void start_first_thread(void)
 
 void test_server_init(struct test_server *test)
 {
+	struct config defaults;
 	*test = (struct test_server){ .dir = "/tmp/hangup-test-XXXXXX" };
 	signal(SIGPIPE, SIG_IGN); /* as the program does */
 	start_first_thread();
@@ -61,9 +63,9 @@ void test_server_init(struct test_server *test)
 	test->threads_before = count_threads();
 	assert_non_null(mkdtemp(test->dir));
 	snprintf(test->db_path, sizeof test->db_path, "%s/test.db", test->dir);
-	config_default(&test->config);
+	settings_default(&config_settings, &defaults);
+	test->config = defaults.http;
 	test->config.port = 0;
-	test->config.admin_port = 0;
 	test->db_config = db_config_default();
 	test->db_config.path = test->db_path;
 }
@@ -79,10 +81,11 @@ void test_server_open_db(struct test_server *test)
 void test_server_start(struct test_server *test, const struct route *routes,
 	size_t routes_count, void *app)
 {
-	struct server_setup setup = { .config = &test->config,
+	struct server_setup setup = { .settings = &test->config,
 		.routes = routes,
 		.routes_count = routes_count,
-		.app = app };
+		.app = app,
+		.ready = test->ready };
 	log_reader_start(&test->log, test->log_sink, test->log_sink_arg);
 	enum err err = log_start(LOG_LEVEL_INFO, LOG_FORMAT_JSON, test->log.write_fd);
 	assert_int_equal(err, ERR_OK);

@@ -20,9 +20,10 @@
 struct test_server {
 	char dir[64]; /* removed at the end, with what is in it */
 	char db_path[96];
-	struct config config;       /* the defaults, PORT=0, no admin listener */
-	struct db_config db_config; /* the defaults, and db_path */
-	log_sink_fn *log_sink;      /* see log_reader.h */
+	struct http_settings config; /* the defaults, PORT=0 */
+	struct db_config db_config;  /* the defaults, and db_path */
+	readiness_fn *ready;         /* server_setup::ready */
+	log_sink_fn *log_sink;       /* see log_reader.h */
 	void *log_sink_arg;
 
 	struct db *db;         /* NULL without one */

@@ -1,6 +1,6 @@
 /*
- * Every setting: its default, the ends of its range, what is refused and how
- * that is said; and what settings must be to each other.
+ * Every setting of the program, whatever part it belongs to: its default, the ends of
+ * its range, what is refused and how that is said; and what settings must be to each other.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "service/run/config.h"
+#include "handlers/settings.h"
 
 #define FIELD(name) offsetof(struct config, name)
 #define DAY         86400000
@@ -27,33 +27,34 @@ static const struct {
 	int64_t min;
 	int64_t max;
 } numbers[] = {
-	{ "PORT", FIELD(port), 8080, 0, 65535 },
-	{ "ADMIN_PORT", FIELD(admin_port), 8081, 0, 65535 },
-	{ "REQUEST_TIMEOUT_MS", FIELD(request_timeout_ms), 30000, 1, DAY },
-	{ "STREAM_TIMEOUT_MS", FIELD(stream_timeout_ms), 0, 0, DAY },
-	{ "STALL_TIMEOUT_MS", FIELD(stall_timeout_ms), 30000, 1, DAY },
-	{ "DRAIN_TIMEOUT_MS", FIELD(drain_timeout_ms), 10000, 0, DAY },
-	{ "IDLE_TIMEOUT_MS", FIELD(idle_timeout_ms), 60000, 1, DAY },
-	{ "MAX_CONNECTIONS", FIELD(max_connections), 10000, 1, 1000000 },
-	{ "MAX_CONNECTIONS_PER_ADDRESS", FIELD(max_connections_per_address), 0, 0,
+	{ "PORT", FIELD(http.port), 8080, 0, 65535 },
+	{ "ADMIN_PORT", FIELD(admin.port), 8081, 0, 65535 },
+	{ "REQUEST_TIMEOUT_MS", FIELD(http.request_timeout_ms), 30000, 1, DAY },
+	{ "STREAM_TIMEOUT_MS", FIELD(http.stream_timeout_ms), 0, 0, DAY },
+	{ "STALL_TIMEOUT_MS", FIELD(http.stall_timeout_ms), 30000, 1, DAY },
+	{ "DRAIN_TIMEOUT_MS", FIELD(http.drain_timeout_ms), 10000, 0, DAY },
+	{ "IDLE_TIMEOUT_MS", FIELD(http.idle_timeout_ms), 60000, 1, DAY },
+	{ "MAX_CONNECTIONS", FIELD(http.max_connections), 10000, 1, 1000000 },
+	{ "MAX_CONNECTIONS_PER_ADDRESS", FIELD(http.max_connections_per_address), 0, 0,
 		1000000 },
-	{ "MAX_HEADER_BYTES", FIELD(max_header_bytes), 8192, 1024, MIB },
-	{ "MAX_BODY_BYTES", FIELD(max_body_bytes), MIB, 1, 256 * MIB },
-	{ "MAX_IMPORT_BYTES", FIELD(max_import_bytes), 1024 * MIB, 1, INT64_C(1) << 40 },
-	{ "HTTP_THREADS", FIELD(http_threads), 1, 1, 64 },
-	{ "SHORT_THREADS", FIELD(short_threads), 64, 1, 1024 },
-	{ "SHORT_RUNNING", FIELD(short_running), -1, 1, 1024 },
-	{ "SHORT_QUEUE", FIELD(short_queue), 1024, 0, 1000000 },
-	{ "LONG_THREADS", FIELD(long_threads), 4, 1, 1024 },
-	{ "LONG_RUNNING", FIELD(long_running), -1, 1, 1024 },
-	{ "LONG_QUEUE", FIELD(long_queue), 16, 0, 1000000 },
-	{ "LONG_NICE", FIELD(long_nice), 10, 0, 19 },
-	{ "DB_READERS", FIELD(db_readers), -1, 1, 1024 },
-	{ "WAL_MAX_BYTES", FIELD(wal_max_bytes), 1073741824, 1048576, 1099511627776 },
+	{ "MAX_HEADER_BYTES", FIELD(http.max_header_bytes), 8192, 1024, MIB },
+	{ "MAX_BODY_BYTES", FIELD(http.max_body_bytes), MIB, 1, 256 * MIB },
+	{ "MAX_IMPORT_BYTES", FIELD(http.max_import_bytes), 1024 * MIB, 1,
+		INT64_C(1) << 40 },
+	{ "HTTP_THREADS", FIELD(http.http_threads), 1, 1, 64 },
+	{ "SHORT_THREADS", FIELD(http.short_threads), 64, 1, 1024 },
+	{ "SHORT_RUNNING", FIELD(http.short_running), -1, 1, 1024 },
+	{ "SHORT_QUEUE", FIELD(http.short_queue), 1024, 0, 1000000 },
+	{ "LONG_THREADS", FIELD(http.long_threads), 4, 1, 1024 },
+	{ "LONG_RUNNING", FIELD(http.long_running), -1, 1, 1024 },
+	{ "LONG_QUEUE", FIELD(http.long_queue), 16, 0, 1000000 },
+	{ "LONG_NICE", FIELD(http.long_nice), 10, 0, 19 },
+	{ "DB_READERS", FIELD(db.readers), -1, 1, 1024 },
+	{ "WAL_MAX_BYTES", FIELD(db.wal_max_bytes), 1073741824, 1048576, 1099511627776 },
 	{ "IMPORT_MAX_MS", FIELD(import_max_ms), 60000, 1, 86400000 },
-	{ "DB_WRITE_QUEUE", FIELD(db_write_queue), 1024, 1, 1000000 },
-	{ "DB_WRITE_BATCH", FIELD(db_write_batch), 256, 1, 1000000 },
-	{ "DB_BUSY_TIMEOUT_MS", FIELD(db_busy_timeout_ms), 5000, 0, DAY },
+	{ "DB_WRITE_QUEUE", FIELD(db.write_queue), 1024, 1, 1000000 },
+	{ "DB_WRITE_BATCH", FIELD(db.write_batch), 256, 1, 1000000 },
+	{ "DB_BUSY_TIMEOUT_MS", FIELD(db.busy_timeout_ms), 5000, 0, DAY },
 };
 
 static const struct {
@@ -61,9 +62,9 @@ static const struct {
 	size_t offset;
 	const char *fallback;
 } texts[] = {
-	{ "LISTEN_ADDR", FIELD(listen_addr), "127.0.0.1" },
-	{ "ADMIN_ADDR", FIELD(admin_addr), "127.0.0.1" },
-	{ "DATABASE_URL", FIELD(database_url), "sqlite:data/hangup.db" },
+	{ "LISTEN_ADDR", FIELD(http.listen_addr), "127.0.0.1" },
+	{ "ADMIN_ADDR", FIELD(admin.addr), "127.0.0.1" },
+	{ "DATABASE_URL", FIELD(db.url), "sqlite:data/hangup.db" },
 };
 
 enum {
@@ -105,7 +106,7 @@ static enum err load(struct config *ret_config)
 {
 	memset(said, 0, sizeof said);
 	FILE *complaints = fmemopen(said, sizeof said - 1, "w");
-	enum err err = config_load(ret_config, complaints);
+	enum err err = settings_load(&config_settings, ret_config, complaints);
 	fclose(complaints);
 	return err;
 }
@@ -121,7 +122,7 @@ static const char *printed(const struct config *config)
 {
 	memset(said, 0, sizeof said);
 	FILE *out = fmemopen(said, sizeof said - 1, "w");
-	config_print(config, out);
+	settings_print(&config_settings, config, out);
 	fclose(out);
 	return said;
 }
@@ -143,8 +144,8 @@ static void every_setting_has_its_default(void **state)
 			assert_int_equal(number_of(&config, i), numbers[i].fallback);
 	for (size_t i = 0; i < TEXTS; i++)
 		assert_string_equal((char *)&config + texts[i].offset, texts[i].fallback);
-	assert_int_equal(config.log_level, LOG_LEVEL_INFO);
-	assert_string_equal(config_database_path(&config), "data/hangup.db");
+	assert_int_equal(config.log.level, LOG_LEVEL_INFO);
+	assert_string_equal(db_settings_path(&config.db), "data/hangup.db");
 	assert_string_equal(said, "");
 }
 
@@ -153,15 +154,15 @@ static void lanes_and_readers_follow_the_machine_and_each_other(void **state)
 	(void)state;
 	struct config config;
 	assert_int_equal(load(&config), ERR_OK);
-	assert_in_range(config.short_running, 4, 64);
-	assert_in_range(config.long_running, 2, 4);
-	assert_int_equal(config.db_readers, config.short_running);
+	assert_in_range(config.http.short_running, 4, 64);
+	assert_in_range(config.http.long_running, 2, 4);
+	assert_int_equal(config.db.readers, config.http.short_running);
 	setenv("SHORT_THREADS", "3", 1);
 	setenv("LONG_THREADS", "1", 1);
 	assert_int_equal(load(&config), ERR_OK);
-	assert_int_equal(config.short_running, 3);
-	assert_int_equal(config.long_running, 1);
-	assert_int_equal(config.db_readers, 3);
+	assert_int_equal(config.http.short_running, 3);
+	assert_int_equal(config.http.long_running, 1);
+	assert_int_equal(config.db.readers, 3);
 }
 
 static void defaults_ignore_the_environment(void **state)
@@ -169,9 +170,9 @@ static void defaults_ignore_the_environment(void **state)
 	(void)state;
 	struct config config;
 	setenv("PORT", "9", 1);
-	config_default(&config);
-	assert_int_equal(config.port, 8080);
-	assert_string_equal(config_database_path(&config), "data/hangup.db");
+	settings_default(&config_settings, &config);
+	assert_int_equal(config.http.port, 8080);
+	assert_string_equal(db_settings_path(&config.db), "data/hangup.db");
 }
 
 static void empty_is_unset(void **state)
@@ -185,8 +186,8 @@ static void empty_is_unset(void **state)
 	setenv("LOG_LEVEL", "", 1);
 	setenv("LOG_FORMAT", "", 1);
 	assert_int_equal(load(&config), ERR_OK);
-	assert_int_equal(config.port, 8080);
-	assert_string_equal(config.listen_addr, "127.0.0.1");
+	assert_int_equal(config.http.port, 8080);
+	assert_string_equal(config.http.listen_addr, "127.0.0.1");
 }
 
 /* Loads numbers[i] as number, which must be taken. */
@@ -266,12 +267,12 @@ static void words_are_taken_in_any_case(void **state)
 	struct config config;
 	for (int i = 0; i < LOG_LEVELS; i++) {
 		assert_int_equal(load_with("LOG_LEVEL", levels[i], &config), ERR_OK);
-		assert_int_equal(config.log_level, i);
+		assert_int_equal(config.log.level, i);
 	}
 	assert_int_equal(load_with("LOG_FORMAT", "text", &config), ERR_OK);
-	assert_int_equal(config.log_format, LOG_FORMAT_TEXT);
+	assert_int_equal(config.log.format, LOG_FORMAT_TEXT);
 	assert_int_equal(load_with("LOG_FORMAT", "JSON", &config), ERR_OK);
-	assert_int_equal(config.log_format, LOG_FORMAT_JSON);
+	assert_int_equal(config.log.format, LOG_FORMAT_JSON);
 	assert_int_equal(load_with("LOG_FORMAT", "xml", &config), ERR_INVALID);
 	assert_string_equal(said, "LOG_FORMAT: \"xml\" is not one of text, json\n");
 	setenv("LOG_FORMAT", "json", 1);
@@ -290,7 +291,7 @@ static void addresses_are_numeric(void **state)
 	struct config config;
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
 		assert_int_equal(load_with("LISTEN_ADDR", good[i], &config), ERR_OK);
-		assert_string_equal(config.listen_addr, good[i]);
+		assert_string_equal(config.http.listen_addr, good[i]);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		assert_int_equal(load_with("LISTEN_ADDR", bad[i], &config), ERR_INVALID);
@@ -306,10 +307,10 @@ static void the_database_is_a_file(void **state)
 	struct config config;
 	assert_int_equal(
 		load_with("DATABASE_URL", "sqlite:/var/lib/a b.db", &config), ERR_OK);
-	assert_string_equal(config_database_path(&config), "/var/lib/a b.db");
+	assert_string_equal(db_settings_path(&config.db), "/var/lib/a b.db");
 	struct config copy = config;
 	memset(&config, 0, sizeof config);
-	assert_string_equal(config_database_path(&copy), "/var/lib/a b.db");
+	assert_string_equal(db_settings_path(&copy.db), "/var/lib/a b.db");
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		assert_int_equal(load_with("DATABASE_URL", bad[i], &config), ERR_INVALID);
 		assert_non_null(
@@ -320,13 +321,13 @@ static void the_database_is_a_file(void **state)
 static void an_overlong_url_is_refused(void **state)
 {
 	(void)state;
-	char url[CONFIG_URL_SIZE + 1] = "sqlite:";
+	char url[DATABASE_URL_SIZE + 1] = "sqlite:";
 	memset(url + strlen(url), 'x', sizeof url - 1 - strlen(url));
 	struct config config;
 	assert_int_equal(load_with("DATABASE_URL", url, &config), ERR_INVALID);
-	url[CONFIG_URL_SIZE - 1] = '\0';
+	url[DATABASE_URL_SIZE - 1] = '\0';
 	assert_int_equal(load_with("DATABASE_URL", url, &config), ERR_OK);
-	assert_string_equal(config.database_url, url);
+	assert_string_equal(config.db.url, url);
 }
 
 static void all_bad_values_are_named_at_once_and_nothing_is_written(void **state)
@@ -398,8 +399,8 @@ static void credentials_are_never_shown(void **state)
 			load_with("DATABASE_URL", cases[i][0], &config), ERR_INVALID);
 		assert_memory_equal(said, expected, strlen(expected));
 
-		config_default(&config);
-		strcpy(config.database_url, cases[i][0]); /* as another scheme will */
+		settings_default(&config_settings, &config);
+		strcpy(config.db.url, cases[i][0]); /* as another scheme will */
 		snprintf(expected, sizeof expected, "\nDATABASE_URL=%s\n", cases[i][1]);
 		assert_non_null(strstr(printed(&config), expected));
 	}
@@ -423,8 +424,8 @@ static void what_is_printed_loads_as_the_same(void **state)
 	assert_int_equal(load(&again), ERR_OK);
 	for (size_t i = 0; i < NUMBERS; i++)
 		assert_int_equal(number_of(&again, i), number_of(&config, i));
-	assert_string_equal(again.database_url, config.database_url);
-	assert_int_equal(again.log_format, config.log_format);
+	assert_string_equal(again.db.url, config.db.url);
+	assert_int_equal(again.log.format, config.log.format);
 }
 
 static void help_tells_of_every_setting(void **state)
@@ -432,7 +433,7 @@ static void help_tells_of_every_setting(void **state)
 	(void)state;
 	memset(said, 0, sizeof said);
 	FILE *out = fmemopen(said, sizeof said - 1, "w");
-	config_print_help(out);
+	settings_print_help(&config_settings, out);
 	fclose(out);
 	for (size_t i = 0; i < NUMBERS; i++) {
 		char name[64];

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "handlers/commands.h"
+#include "handlers/settings.h"
 #include "service/core/address.h"
 #include "service/core/clock.h"
 #include "service/http/listener.h"
@@ -152,9 +154,9 @@ static void the_command_asks_where_the_settings_say(void **state)
 	(void)state;
 	struct config config;
 	struct service service;
-	config_default(&config);
+	settings_default(&config_settings, &config);
 	start(&service, "127.0.0.1", good);
-	config.port = service.port;
+	config.http.port = service.port;
 	assert_int_equal(command_healthcheck(&config, 0, NULL), 0);
 	stop(&service);
 	assert_int_equal(command_healthcheck(&config, 0, NULL), 1);

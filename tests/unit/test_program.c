@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "handlers/settings.h"
 #include "service/run/program.h"
 
 /* What the last run printed, and how a command was called in it. */
@@ -28,7 +29,7 @@ static int note(const char *name, const struct config *config, int argc, char **
 	for (int i = 0; i < argc; i++)
 		strcat(strcat(seen.called, ","), argv[i]);
 	assert_null(argv[argc]);
-	seen.port = config->port;
+	seen.port = config->http.port;
 	return 0;
 }
 
@@ -59,8 +60,8 @@ static const struct command table[] = {
 	{ "fail", "", "fails", fails },
 };
 
-static const struct program program = { "tryout", table, sizeof table / sizeof table[0],
-	print_versions };
+static const struct program program = { "tryout", &config_settings, table,
+	sizeof table / sizeof table[0], print_versions };
 
 /* Runs the program with up to four words behind its name. */
 static int run(const char *a, const char *b, const char *c, const char *d)

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include "handlers/app.h"
+#include "handlers/ops/health.h"
+#include "handlers/rest/app.h"
 #include "handlers/routes.h"
 #include "handlers/seed.h"
 #include "service/http/problem.h"
@@ -64,9 +65,10 @@ static struct call *call(struct items_db *test, const char *method, const char *
 	if (query)
 		*query++ = '\0';
 	call->app.db = test->db;
-	call->req = (struct request){
-		.cancel = test->token, .app = &call->app, .body = span_of(body)
-	};
+	call->req = (struct request){ .cancel = test->token,
+		.app = &call->app,
+		.ready = app_ready,
+		.body = span_of(body) };
 	response_init(&call->res);
 	assert_int_equal(request_reserve(&call->req, 20, sizeof path + 200), ERR_OK);
 	call->req.path = request_keep(&call->req, span_of(path));
@@ -357,11 +359,26 @@ static void a_database_that_answers_too_late_is_not_ready(void **state)
 		test, "/readyz", ERR_BUSY, "Not ready: the database does not answer.");
 }
 
+static void a_server_that_has_nothing_to_ask_is_ready(void **state)
+{
+	struct items_db *test = *state;
+	struct request req = { .cancel = test->token };
+	struct response res;
+	items_db_exec(test, "DELETE FROM schema_history");
+	response_init(&res);
+	assert_int_equal(ops_handle_readiness(&req, &res), ERR_OK);
+	req.draining = true;
+	assert_int_equal(ops_handle_readiness(&req, &res), ERR_SHUTDOWN);
+	response_finish(&res);
+}
+
 static void a_draining_service_is_not_ready(void **state)
 {
 	struct items_db *test = *state;
 	struct app app = { .db = test->db };
-	struct request req = { .cancel = test->token, .app = &app, .draining = true };
+	struct request req = {
+		.cancel = test->token, .app = &app, .ready = app_ready, .draining = true
+	};
 	struct response res;
 	response_init(&res);
 	assert_int_equal(ops_handle_readiness(&req, &res), ERR_SHUTDOWN);
@@ -401,6 +418,7 @@ int main(void)
 		TEST(nobody_is_kept_from_leaving),
 		TEST(a_database_that_is_current_is_ready),
 		TEST(a_database_that_answers_too_late_is_not_ready),
+		TEST(a_server_that_has_nothing_to_ask_is_ready),
 		TEST(a_draining_service_is_not_ready),
 		TEST(health_asks_nobody),
 	};

@@ -1,19 +1,10 @@
-#include "handlers/openapi.h"
+#include "handlers/rest/openapi.h"
 
 #include <stdlib.h>
 
-#include "handlers/app.h"
-#include "handlers/openapi_items_json.h"
-#include "handlers/openapi_items_transfer_json.h"
-#include "handlers/openapi_json.h"
-#include "handlers/openapi_reports_json.h"
-#include "handlers/routes.h"
+#include "handlers/rest/app.h"
+#include "handlers/rest/openapi_json.h"
 #include "service/run/version.h"
-
-/* The document comes in parts, so that a resource can be added or taken out with its
- * own: openapi.json has what is the service's. A tag is described in one of them. */
-static const char *const parts[] = { openapi_json, openapi_items_json,
-	openapi_reports_json, openapi_items_transfer_json };
 
 static bool merge_array(json_t *into, json_t *from)
 {
@@ -29,12 +20,12 @@ static bool add_part(json_t *doc, json_t *part)
 	return added && json_object_update_recursive(doc, part) == 0;
 }
 
-char *openapi_text(void)
+char *openapi_text(const char *const *parts)
 {
-	json_t *doc = json_loads(parts[0], 0, NULL);
+	json_t *doc = json_loads(openapi_json, 0, NULL);
 	bool complete = doc != NULL;
-	for (size_t i = 1; i < sizeof parts / sizeof *parts; i++) {
-		json_t *part = json_loads(parts[i], 0, NULL);
+	for (; *parts; parts++) {
+		json_t *part = json_loads(*parts, 0, NULL);
 		complete = complete && part && add_part(doc, part);
 		json_decref(part);
 	}
