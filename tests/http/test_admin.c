@@ -5,21 +5,15 @@
 #include <assert.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "handlers/ops/admin.h"
 #include "handlers/routes.h"
 #include "service/core/log.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/metrics_page.h"
 #include "tests/support/shake.h"
 #include "tests/support/stages.h"

@@ -2,19 +2,13 @@
  * Changing items over HTTP: what each change leaves behind, whom a precondition keeps
  * from what, and what is said when there is nothing to change or no way to.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "tests/support/actor.h"
 #include "tests/support/app_server.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
 

@@ -2,17 +2,11 @@
  * A request's time runs out: in every stage of its life, by its route's limit or by
  * what its client asked for. The client is told, and its connection goes on.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/stages.h"
 
 /*

@@ -1,21 +1,15 @@
 /*
  * Exports: whole or visibly cut, of one moment, and never in anybody's way.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "handlers/items_json.h"
 #include "handlers/routes.h"
 #include "handlers/seed.h"
 #include "tests/support/app_server.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"

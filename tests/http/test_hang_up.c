@@ -3,17 +3,11 @@
  * request ends there and then, the log says so, everything it held comes back, and
  * nothing of what it may have sent behind it is ever started.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/stages.h"
 #include "tests/support/wait.h"
 

@@ -4,19 +4,14 @@
  * is there afterwards, as it was acknowledged; what was not is there whole or not at all,
  * and not twice; and whoever asks again under the same key gets the first answer.
  */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/process.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"

@@ -2,16 +2,10 @@
  * Lanes are bulkheads: when one has as much as it takes, it says so at once, and the
  * others go on as if nothing were.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/gate.h"
 #include "tests/support/http.h"
 #include "tests/support/raw.h"

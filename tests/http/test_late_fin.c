@@ -5,17 +5,13 @@
  * runs in the middle of it.
  */
 #include <sched.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/gate.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_server.h"

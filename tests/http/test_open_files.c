@@ -2,19 +2,14 @@
  * Connections are open files: the service takes as many as its settings need, and says
  * so when it is not given them.
  */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/process.h"
 
 enum { BESIDE_CONNECTIONS = 256 };

@@ -5,20 +5,15 @@
  * request, that of a response, or else the response that has no body, is its answer.
  */
 #include <ctype.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "handlers/app.h"
 #include "handlers/routes.h"
 #include "service/core/log.h"
 #include "service/http/percent.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/http.h"
 
 struct fixture {

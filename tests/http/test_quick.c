@@ -3,17 +3,12 @@
  * wait there: whatever happens, the network thread goes on to serve others, and the
  * answer is the whole one, written once.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "db/stmt.h"
 #include "service/core/activity.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/gate.h"
 #include "tests/support/http.h"
 #include "tests/support/test_server.h"

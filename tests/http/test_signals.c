@@ -3,19 +3,14 @@
  * in flight gets the drain's time; a second signal cuts that short; the exit status is 0,
  * and under AddressSanitizer that also says that nothing leaked.
  */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/process.h"
 #include "tests/support/raw.h"
 #include "tests/support/wait.h"

@@ -2,20 +2,14 @@
  * Sixty-four slow exports and sixty-four slow imports at once: those that do not fit are
  * refused at once, and point reads and writes go on as if nothing were.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "handlers/routes.h"
 #include "handlers/seed.h"
 #include "tests/support/app_server.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/raw.h"
 #include "tests/support/wait.h"
 

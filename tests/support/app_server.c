@@ -1,13 +1,10 @@
 #include "tests/support/app_server.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "handlers/routes.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"

@@ -2,18 +2,15 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <curl/curl.h>
-#include <cmocka.h>
 
+#include "tests/support/cmocka.h"
 #include "tests/support/wait.h"
 
 /*

@@ -1,15 +1,11 @@
 #include "tests/support/items_db.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "db/migrate.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/test_db.h"
 
 int items_db_setup(void **state)

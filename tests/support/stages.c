@@ -1,19 +1,16 @@
 #include "tests/support/stages.h"
 
 #include <assert.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sqlite3.h>
-#include <cmocka.h>
 
 #include "db/sqlite/conn.h"
 #include "service/core/stream.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/wait.h"
 

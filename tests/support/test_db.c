@@ -1,18 +1,14 @@
 #include "tests/support/test_db.h"
 
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "db/migrate.h"
 #include "db/stmt.h"
+#include "tests/support/cmocka.h"
 
 static const struct migration history[] = {
 	{ 1, "note",

@@ -3,19 +3,17 @@
 #include <assert.h>
 #include <dirent.h>
 #include <ftw.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
-#include <cmocka.h>
 
 #include "db/migrate.h"
 #include "service/core/log.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/wait.h"
 
 static unsigned entries_in(const char *path)

@@ -4,20 +4,15 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "service/core/address.h"
 #include "service/core/clock.h"
 #include "service/http/listener.h"
 #include "service/run/healthcheck.h"
+#include "tests/support/cmocka.h"
 
 enum { SHORT_MS = 100, LONG_MS = 5000, SILENCE_MS = 60000 };
 

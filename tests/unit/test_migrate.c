@@ -2,20 +2,16 @@
  * Migrations: a schema comes from nothing, is extended, and is never guessed at. A
  * history that is not ours is refused; one that fails leaves what was there before.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "db/migrate.h"
 #include "db/sqlite/conn.h"
 #include "tests/support/actor.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
