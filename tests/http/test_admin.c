@@ -14,6 +14,7 @@
 #include "handlers/routes.h"
 #include "service/core/log.h"
 #include "tests/support/cmocka.h"
+#include "tests/support/holding.h"
 #include "tests/support/metrics_page.h"
 #include "tests/support/shake.h"
 #include "tests/support/stages.h"
@@ -342,31 +343,10 @@ static void is_seen_and_ended(void **state)
 enum { CROWD = 40 };
 
 struct fixture {
+	struct holding holding; /* the first: the handlers find it */
 	struct test_server server;
 	struct admin admin;
-	struct gate held;
-	struct gate go_on;
 };
-
-static enum err hold(struct request *req, struct response *res)
-{
-	struct fixture *fixture = req->app;
-	gate_open(&fixture->held);
-	gate_wait(&fixture->go_on);
-	return response_write(res, SPAN_LITERAL("\"held\""));
-}
-
-static enum err wait_for_end(struct request *req, struct response *res)
-{
-	(void)res;
-	return err_of_cause(cancel_sleep(req->cancel, INSTANT_NEVER));
-}
-
-static enum err answer_at_once(struct request *req, struct response *res)
-{
-	(void)req;
-	return response_write(res, SPAN_LITERAL("\"quick\""));
-}
 
 static enum err stream_some(struct request *req, struct response *res)
 {
@@ -378,28 +358,14 @@ static enum err stream_some(struct request *req, struct response *res)
 	return err;
 }
 
-static enum err write_one(struct conn *conn, void *arg)
-{
-	(void)conn;
-	(void)arg;
-	return ERR_OK;
-}
-
-static enum err write_quickly(struct request *req, struct response *res)
-{
-	struct fixture *fixture = req->app;
-	enum err err = db_write(fixture->server.db, req->cancel, write_one, NULL);
-	return err == ERR_OK ? response_write(res, SPAN_LITERAL("\"written\"")) : err;
-}
-
 static const struct route test_routes[] = {
-	{ "GET", "/short/held", hold, .lane = LANE_SHORT },
-	{ "GET", "/long/held", hold, .lane = LANE_LONG },
-	{ "GET", "/long/endless", wait_for_end, .lane = LANE_LONG },
-	{ "GET", "/short/endless", wait_for_end, .lane = LANE_SHORT },
+	{ "GET", "/short/held", hold_lane, .lane = LANE_SHORT },
+	{ "GET", "/long/held", hold_lane, .lane = LANE_LONG },
+	{ "GET", "/long/endless", wait_until_cancelled, .lane = LANE_LONG },
+	{ "GET", "/short/endless", wait_until_cancelled, .lane = LANE_SHORT },
 	{ "GET", "/short/quick", answer_at_once, .lane = LANE_SHORT },
 	{ "GET", "/inline/quick", answer_at_once, .lane = LANE_INLINE },
-	{ "GET", "/short/write", write_quickly, .lane = LANE_SHORT },
+	{ "GET", "/short/write", write_nothing, .lane = LANE_SHORT },
 	{ "GET", "/short/stream", stream_some, .lane = LANE_SHORT,
 		.answer = ANSWER_STREAMED },
 };
@@ -411,13 +377,13 @@ static struct fixture *start_fixture(void **state, int64_t threads, int64_t queu
 	static struct fixture fixture;
 	struct config *config = &fixture.server.config;
 	fixture = (struct fixture){ 0 };
-	gate_init(&fixture.held);
-	gate_init(&fixture.go_on);
+	holding_init(&fixture.holding);
 	test_server_init(&fixture.server);
 	config->short_threads = config->short_running = threads;
 	config->long_threads = config->long_running = threads;
 	config->short_queue = config->long_queue = queue;
 	test_server_open_db(&fixture.server);
+	fixture.holding.db = fixture.server.db;
 	test_server_start(&fixture.server, test_routes, TEST_ROUTES, &fixture);
 	admin_start(&fixture.admin, &fixture.server);
 	*state = &fixture;
@@ -445,11 +411,10 @@ static int set_up_for_storm(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
-	gate_open(&fixture->go_on);
+	gate_open(&fixture->holding.let_go);
 	admin_stop(&fixture->admin);
 	test_server_stop(&fixture->server);
-	gate_finish(&fixture->held);
-	gate_finish(&fixture->go_on);
+	holding_finish(&fixture->holding);
 	return 0;
 }
 
@@ -468,15 +433,6 @@ static void assert_cancelled(struct http_call *call)
 	http_join(call, &res);
 	http_assert_problem(&res, 503, "/problems/cancelled");
 	assert_null(http_header(&res, "Retry-After"));
-	http_response_finish(&res);
-}
-
-static void assert_answered(struct http_call *call, const char *body)
-{
-	struct http_response res;
-	http_join(call, &res);
-	assert_int_equal(res.status, 200);
-	assert_string_equal(res.body, body);
 	http_response_finish(&res);
 }
 
@@ -559,12 +515,12 @@ static void what_is_cancelled_already_is_not_cancelled_again(void **state)
 {
 	struct fixture *fixture = *state;
 	struct http_call *call = start(fixture, "/short/held", "deaf");
-	gate_wait(&fixture->held);
+	gate_wait(&fixture->holding.held);
 	assert_cancels(&fixture->admin, "deaf", 1);
 	assert_true(is_in_state(fixture, "deaf", "running"));
 	assert_does_not_run(&fixture->admin, "deaf");
-	gate_open(&fixture->go_on);
-	assert_answered(call, "\"held\"");
+	gate_open(&fixture->holding.let_go);
+	http_join_expecting(call, "\"held\"");
 }
 
 static void what_has_ended_or_never_was_is_not_found(void **state)
@@ -573,7 +529,7 @@ static void what_has_ended_or_never_was_is_not_found(void **state)
 	char long_id[256];
 	memset(long_id, 'a', sizeof long_id - 1);
 	long_id[sizeof long_id - 1] = '\0';
-	assert_answered(start(fixture, "/short/quick", "ended"), "\"quick\"");
+	http_join_expecting(start(fixture, "/short/quick", "ended"), "\"quick\"");
 	json_decref(test_server_log_line(&fixture->server, "ended"));
 	assert_does_not_run(&fixture->admin, "ended");
 	assert_does_not_run(&fixture->admin, "never-was");
@@ -666,7 +622,7 @@ static void its_own_requests_are_not_logged(void **state)
 	assert_int_equal(res.status, 200);
 	http_response_finish(&res);
 	WAIT_UNTIL((server_stats(fixture->admin.server, &stats), stats.in_flight == 0));
-	assert_answered(start(fixture, "/short/quick", "loud"), "\"quick\"");
+	http_join_expecting(start(fixture, "/short/quick", "loud"), "\"quick\"");
 	json_decref(test_server_log_line(&fixture->server, "loud"));
 	assert_null(log_reader_find(&fixture->server.log, "request", "id", "quiet"));
 }
@@ -678,9 +634,9 @@ static void its_own_requests_are_not_logged(void **state)
 static void requests_are_on_the_page(void **state)
 {
 	struct fixture *fixture = *state;
-	assert_answered(start(fixture, "/short/quick", "a"), "\"quick\"");
-	assert_answered(start(fixture, "/short/quick", "b"), "\"quick\"");
-	assert_answered(start(fixture, "/short/write", "c"), "\"written\"");
+	http_join_expecting(start(fixture, "/short/quick", "a"), "\"quick\"");
+	http_join_expecting(start(fixture, "/short/quick", "b"), "\"quick\"");
+	http_join_expecting(start(fixture, "/short/write", "c"), "\"written\"");
 	assert_int_equal(http_get_status(fixture->server.port, "/nowhere"), 404);
 	test_server_wait_at_rest(&fixture->server);
 	char *page = get_metrics(&fixture->admin);

@@ -261,6 +261,20 @@ unsigned http_get_status(unsigned port, const char *path)
 	return status;
 }
 
+static void expect(struct http_response *res, const char *body)
+{
+	assert_int_equal(res->status, 200);
+	assert_string_equal(res->body, body);
+	http_response_finish(res);
+}
+
+void http_get_expecting(unsigned port, const char *path, const char *body)
+{
+	struct http_response res;
+	http_get(port, path, &res);
+	expect(&res, body);
+}
+
 /*
  * Calls in a thread of their own.
  */
@@ -311,6 +325,11 @@ struct http_call *http_start(unsigned port, const struct http_request *req)
 	return call;
 }
 
+struct http_call *http_start_get(unsigned port, const char *path)
+{
+	return http_start(port, &(struct http_request){ .path = path });
+}
+
 void http_join(struct http_call *call, struct http_response *ret)
 {
 	pthread_join(call->thread, NULL);
@@ -319,6 +338,13 @@ void http_join(struct http_call *call, struct http_response *ret)
 		take_response(&call->transfer, call->code, ret);
 	clean_up(&call->transfer);
 	free(call);
+}
+
+void http_join_expecting(struct http_call *call, const char *body)
+{
+	struct http_response res;
+	http_join(call, &res);
+	expect(&res, body);
 }
 
 void http_hang_up(struct http_call *call)
