@@ -136,7 +136,7 @@ static bool receive(struct raw *raw, bool *ret_clean)
 	if (poll(&readable, 1, PATIENCE_MS) != 1) {
 		fprintf(stderr, "client %s: nothing to read, and not closed\n",
 			raw->address);
-		abort();
+		patience_lost();
 	}
 	make_room(raw, PIECE);
 	ssize_t got = recv(raw->fd, raw->data + raw->len, PIECE, 0);
