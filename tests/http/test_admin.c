@@ -57,9 +57,7 @@ static json_t *get_list(const struct admin *admin)
 	http_get(admin->port, "/requests", &res);
 	assert_int_equal(res.status, 200);
 	assert_string_equal(http_header(&res, "Content-Type"), "application/json");
-	json_t *list = json_loads(res.body, JSON_REJECT_DUPLICATES, NULL);
-	if (!list)
-		fail_msg("not JSON: %s", res.body);
+	json_t *list = http_json(&res);
 	http_response_finish(&res);
 	return list;
 }
@@ -558,8 +556,7 @@ static void all_that_share_an_id_are_cancelled(void **state)
 	for (int i = 0; i < CROWD; i++)
 		calls[i] = start(fixture, "/long/endless", "shared");
 	WAIT_UNTIL(count_listed(&fixture->admin) == CROWD + 1);
-	WAIT_UNTIL(
-		test_server_stats(&fixture->server).lanes[LANE_LONG].queued == CROWD - 1);
+	WAIT_UNTIL(test_server_lane(&fixture->server, LANE_LONG).queued == CROWD - 1);
 	assert_cancels(&fixture->admin, "shared", CROWD);
 	for (int i = 0; i < CROWD; i++)
 		assert_cancelled(calls[i]);
@@ -828,7 +825,7 @@ static void a_storm_of_ends_is_survived(void **state)
  */
 
 struct app_test {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	struct config config;
 	struct app *app;
 };
@@ -836,8 +833,8 @@ struct app_test {
 static int make_settings(void **state)
 {
 	static struct app_test test;
-	test = (struct app_test){ .dir = "/tmp/test_admin.XXXXXX" };
-	assert_non_null(mkdtemp(test.dir));
+	test = (struct app_test){ 0 };
+	test_dir_make(test.dir);
 	config_default(&test.config);
 	test.config.port = 0;
 	snprintf(test.config.database_url, sizeof test.config.database_url,
@@ -849,10 +846,9 @@ static int make_settings(void **state)
 static int remove_all(void **state)
 {
 	struct app_test *test = *state;
-	char command[128];
 	app_destroy(test->app);
-	snprintf(command, sizeof command, "rm -rf %s", test->dir);
-	return system(command);
+	test_dir_remove(test->dir);
+	return 0;
 }
 
 /* A port that was free a moment ago. */

@@ -74,11 +74,6 @@ static void export(struct app_server *test, const char *query, const char *accep
 	assert_true(ret->whole);
 }
 
-static struct pool_stats long_lane(struct app_server *test)
-{
-	return test_server_stats(&test->server).lanes[LANE_LONG];
-}
-
 /* Nobody keeps an old snapshot: all of the WAL can be copied and cut off. */
 static bool wal_can_be_truncated(struct app_server *test)
 {
@@ -318,7 +313,7 @@ static void start_reading_slowly(struct app_server *test, struct raw *raw)
 
 static void wait_until_the_pipe_is_full(struct app_server *test)
 {
-	WAIT_UNTIL(long_lane(test).waiting == 1);
+	WAIT_UNTIL(test_server_lane(&test->server, LANE_LONG).waiting == 1);
 }
 
 static void assert_cancelled(struct app_server *test, const char *cause)

@@ -119,11 +119,6 @@ static char *make_lines(int count)
 	return body;
 }
 
-static struct pool_stats long_lane(struct app_server *test)
-{
-	return test_server_stats(&test->server).lanes[LANE_LONG];
-}
-
 /*
  * What each body is answered.
  */
@@ -412,7 +407,7 @@ static void leave_after(struct app_server *test, const char *sent)
 	raw_connect(&raw, test->server.port);
 	raw_send(&raw, HEAD LINES "\r\nContent-Length: 1000000\r\n\r\n");
 	raw_send(&raw, sent);
-	WAIT_UNTIL(long_lane(test).waiting == 1);
+	WAIT_UNTIL(test_server_lane(&test->server, LANE_LONG).waiting == 1);
 	raw_close(&raw);
 	gate_wait(&fixture.fired);
 	assert_status_499(test);

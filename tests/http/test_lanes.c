@@ -65,7 +65,7 @@ static struct http_call *start(struct fixture *fixture, const char *path)
 
 static struct pool_stats long_lane(struct fixture *fixture)
 {
-	return test_server_stats(&fixture->server).lanes[LANE_LONG];
+	return test_server_lane(&fixture->server, LANE_LONG);
 }
 
 static void assert_refused(struct fixture *fixture, const char *path)
@@ -192,9 +192,8 @@ static void waiting_requests_do_not_use_up_the_lane(void **state)
 	gate_wait(&fixture->holding.held);
 	struct http_call *waiting = start(fixture, "/write/quickly");
 	WAIT_UNTIL(test_db_stats(&fixture->server).writes_waiting == 1);
-	WAIT_UNTIL(test_server_stats(&fixture->server).lanes[LANE_SHORT].waiting == 2);
-	assert_int_equal(
-		test_server_stats(&fixture->server).lanes[LANE_SHORT].running, 0);
+	WAIT_UNTIL(test_server_lane(&fixture->server, LANE_SHORT).waiting == 2);
+	assert_int_equal(test_server_lane(&fixture->server, LANE_SHORT).running, 0);
 	gate_open(&fixture->holding.let_go);
 	http_join_expecting(writing, "\"written\"");
 	http_join_expecting(waiting, "\"written\"");

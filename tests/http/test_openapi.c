@@ -15,9 +15,10 @@
 #include "service/http/percent.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/http.h"
+#include "tests/support/test_dir.h"
 
 struct fixture {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	struct app *app;
 	unsigned port;
 	json_t *doc;
@@ -28,8 +29,7 @@ static json_t *get_document(unsigned port)
 	struct http_response res = { 0 };
 	http_get(port, "/openapi.json", &res);
 	assert_int_equal(res.status, 200);
-	json_t *doc = json_loads(res.body, JSON_REJECT_DUPLICATES, NULL);
-	assert_non_null(doc);
+	json_t *doc = http_json(&res);
 	http_response_finish(&res);
 	return doc;
 }
@@ -431,8 +431,7 @@ static int set_up(void **state)
 	struct config config;
 	const char *path;
 	json_t *operations;
-	strcpy(fixture->dir, "/tmp/test_openapi.XXXXXX");
-	assert_non_null(mkdtemp(fixture->dir));
+	test_dir_make(fixture->dir);
 	config_default(&config);
 	config.port = 0;
 	config.admin_port = 0;
@@ -451,13 +450,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
-	char command[128];
 	app_destroy(fixture->app);
 	json_decref(fixture->doc);
-	snprintf(command, sizeof command, "rm -rf %s", fixture->dir);
-	int failed = system(command);
+	test_dir_remove(fixture->dir);
 	free(fixture);
-	return failed;
+	return 0;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

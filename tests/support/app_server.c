@@ -125,13 +125,3 @@ void app_server_post_behind_a_write(struct app_server *test, const char *path,
 		http_response_finish(ret);
 	}
 }
-
-json_t *http_json(const struct http_response *res)
-{
-	json_error_t error;
-	json_t *json = json_loadb(res->body ? res->body : "", res->body_len,
-		JSON_REJECT_DUPLICATES, &error);
-	if (!json)
-		fail_msg("%s in: %s", error.text, res->body ? res->body : "(no body)");
-	return json;
-}

@@ -85,6 +85,16 @@ json_t *http_problem(const struct http_response *res, unsigned status, const cha
 	return problem;
 }
 
+json_t *http_json(const struct http_response *res)
+{
+	json_error_t error;
+	json_t *json = json_loadb(res->body ? res->body : "", res->body_len,
+		JSON_REJECT_DUPLICATES, &error);
+	if (!json)
+		fail_msg("%s in: %s", error.text, res->body ? res->body : "(no body)");
+	return json;
+}
+
 void http_assert_problem(
 	const struct http_response *res, unsigned status, const char *type)
 {

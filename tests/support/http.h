@@ -37,6 +37,9 @@ void http_response_take_head(struct http_response *res, char *head);
 
 void http_response_finish(struct http_response *res); /* safe on a zeroed one */
 
+/* The body as JSON, without which the test fails; the caller gets a reference. */
+json_t *http_json(const struct http_response *res);
+
 /* Fails the test unless res is a whole problem document of that status and type, with
  * everything that each of them must have; returns it, for the caller to release. */
 json_t *http_problem(const struct http_response *res, unsigned status, const char *type);

@@ -7,11 +7,6 @@
 #include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 
-static struct pool_stats lane_of(struct stage_test *test, enum lane lane)
-{
-	return test_server_stats(&test->server).lanes[lane];
-}
-
 static void start_holder(struct stage_test *test, const char *path)
 {
 	test->holder = http_start_get(test->server.port, path);
@@ -37,7 +32,7 @@ static bool is_gate_open(struct stage_test *test)
 /* A worker that waits, for the database or for its client, is not running. */
 static bool waits_on_lane(struct stage_test *test)
 {
-	return lane_of(test, LANE_SHORT).waiting == 1;
+	return test_server_lane(&test->server, LANE_SHORT).waiting == 1;
 }
 
 static void prepare_queued(struct stage_test *test)
@@ -47,7 +42,7 @@ static void prepare_queued(struct stage_test *test)
 
 static bool is_queued(struct stage_test *test)
 {
-	return lane_of(test, LANE_LONG).queued == 1;
+	return test_server_lane(&test->server, LANE_LONG).queued == 1;
 }
 
 static void prepare_connection(struct stage_test *test)
@@ -113,7 +108,8 @@ static void release_sync(struct stage_test *test)
 
 static bool is_sending(struct stage_test *test)
 {
-	return gate_is_open(&test->reached) && lane_of(test, LANE_SHORT).running == 0 &&
+	return gate_is_open(&test->reached) &&
+		test_server_lane(&test->server, LANE_SHORT).running == 0 &&
 		raw_has_data(&test->victim);
 }
 

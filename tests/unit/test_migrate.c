@@ -28,7 +28,7 @@ static const struct migration history[] = {
 };
 
 struct fixture {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	char path[96];
 	struct db_config config;
 	struct migrate_report report;
@@ -37,8 +37,7 @@ struct fixture {
 static int set_up(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof *fixture);
-	strcpy(fixture->dir, "/tmp/hangup-migrate-XXXXXX");
-	assert_non_null(mkdtemp(fixture->dir));
+	test_dir_make(fixture->dir);
 	snprintf(fixture->path, sizeof fixture->path, "%s/test.db", fixture->dir);
 	fixture->config = db_config_default();
 	fixture->config.path = fixture->path;
@@ -48,9 +47,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	static const char *const the_database[] = { "test.db", NULL };
 	struct fixture *fixture = *state;
-	unlink(fixture->path);
-	assert_int_equal(rmdir(fixture->dir), 0); /* no WAL was left */
+	test_dir_remove_with(fixture->dir, the_database); /* no WAL was left */
 	free(fixture);
 	return 0;
 }
