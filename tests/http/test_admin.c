@@ -5,25 +5,21 @@
 #include <assert.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "handlers/instance.h"
 #include "handlers/ops/admin.h"
 #include "handlers/routes.h"
 #include "service/core/log.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/holding.h"
 #include "tests/support/metrics_page.h"
 #include "tests/support/shake.h"
 #include "tests/support/stages.h"
+#include "tests/support/test_list.h"
 #include "tests/support/wait.h"
 
 /*
@@ -58,9 +54,7 @@ static json_t *get_list(const struct operators *admin)
 	http_get(admin->port, "/requests", &res);
 	assert_int_equal(res.status, 200);
 	assert_string_equal(http_header(&res, "Content-Type"), "application/json");
-	json_t *list = json_loads(res.body, JSON_REJECT_DUPLICATES, NULL);
-	if (!list)
-		fail_msg("not JSON: %s", res.body);
+	json_t *list = http_json(&res);
 	http_response_finish(&res);
 	return list;
 }
@@ -240,7 +234,7 @@ static void assert_finished(struct stage_test *test)
 	struct http_response res;
 	gate_wait(&test->fired);
 	gate_open(&test->sync);
-	raw_read(&test->victim, &res);
+	stage_read(test, &res);
 	assert_int_equal(res.status, 200);
 	http_response_finish(&res);
 }
@@ -248,7 +242,7 @@ static void assert_finished(struct stage_test *test)
 static void assert_client_is_told(struct stage_test *test)
 {
 	struct http_response res;
-	raw_read(&test->victim, &res);
+	stage_read(test, &res);
 	if (test->stage->sends) { /* of which nothing need have left yet */
 		assert_true(res.status == 200 || res.status == 0);
 		assert_false(res.whole);
@@ -261,18 +255,19 @@ static void assert_client_is_told(struct stage_test *test)
 		raw_close(&test->victim);
 }
 
-static void assert_logged_as_operator(struct stage_test *test)
+static void expect_operator(struct stage_test *test)
 {
 	const struct stage *stage = test->stage;
-	json_t *line = stage_log_line(test);
+	stage_expect_result(test, stage->state ? ERR_OPERATOR : ERR_CLIENT_GONE);
+	if (!stage->state)
+		return;
 	if (stage->finishes) {
-		assert_int_equal(log_int(line, "status"), 200);
+		stage_expect_log(test, "status", "200");
 	} else {
-		assert_string_equal(log_text(line, "cause"), "operator");
-		assert_string_equal(log_text(line, "cancelled_while"), stage->state);
-		assert_int_equal(log_int(line, "status"), stage->sends ? 200 : 503);
+		stage_expect_log(test, "cause", "operator");
+		stage_expect_log(test, "cancelled_while", stage->state);
+		stage_expect_log(test, "status", stage->sends ? "200" : "503");
 	}
-	json_decref(line);
 }
 
 static void assert_counted(const struct operators *admin, const struct stage *stage)
@@ -289,12 +284,13 @@ static void assert_counted(const struct operators *admin, const struct stage *st
 
 static void end_victim(const struct operators *admin, struct stage_test *test)
 {
+	failure_page_event(&test->page, "an operator cancels it");
 	assert_cancels(admin, "victim", 1);
 	if (test->stage->finishes)
 		assert_finished(test);
 	else
 		assert_client_is_told(test);
-	assert_logged_as_operator(test);
+	stage_check_log(test);
 	assert_counted(admin, test->stage);
 	assert_does_not_run(admin, "victim");
 }
@@ -303,25 +299,23 @@ static void end_victim(const struct operators *admin, struct stage_test *test)
 static void leave_victim(const struct operators *admin, struct stage_test *test)
 {
 	assert_does_not_run(admin, "victim");
+	failure_page_event(&test->page, "the client leaves: FIN");
 	raw_close(&test->victim);
-	stage_log_line(test);
+	stage_check_log(test);
 	assert_true(get_metric(admin, "hangup_requests_unbegun_total") == 1);
 }
-
-/* A test that fails leaves its server behind: the next ones would fail for that. */
-static bool others_have_failed;
 
 static void is_seen_and_ended(void **state)
 {
 	static struct stage_test test;
 	static struct operators admin;
 	const struct stage *stage = *state;
-	if (others_have_failed)
-		skip();
-	others_have_failed = true;
 	stage_init(&test, stage);
+	failure_page_tell(&test.page, "ended by", "%s",
+		stage->state ? "an operator" : "its client");
 	stage_start(&test);
 	admin_start(&admin, &test.server);
+	expect_operator(&test);
 
 	assert_true(stage_enter(&test, "", NULL));
 	WAIT_UNTIL(is_seen(&admin, &test));
@@ -330,12 +324,11 @@ static void is_seen_and_ended(void **state)
 		end_victim(&admin, &test);
 	else
 		leave_victim(&admin, &test);
-	stage_leave(&test, stage->state ? ERR_OPERATOR : ERR_CLIENT_GONE);
+	stage_leave(&test);
 	WAIT_UNTIL(count_listed(&admin) == 0);
 
 	admin_stop(&admin);
 	stage_finish(&test);
-	others_have_failed = false;
 }
 
 /*
@@ -345,31 +338,10 @@ static void is_seen_and_ended(void **state)
 enum { CROWD = 40 };
 
 struct fixture {
+	struct holding holding; /* the first: the handlers find it */
 	struct test_server server;
 	struct operators admin;
-	struct gate held;
-	struct gate go_on;
 };
-
-static enum err hold(struct request *req, struct response *res)
-{
-	struct fixture *fixture = req->app;
-	gate_open(&fixture->held);
-	gate_wait(&fixture->go_on);
-	return response_write(res, SPAN_LITERAL("\"held\""));
-}
-
-static enum err wait_for_end(struct request *req, struct response *res)
-{
-	(void)res;
-	return err_of_cause(cancel_sleep(req->cancel, INSTANT_NEVER));
-}
-
-static enum err answer_at_once(struct request *req, struct response *res)
-{
-	(void)req;
-	return response_write(res, SPAN_LITERAL("\"quick\""));
-}
 
 static enum err stream_some(struct request *req, struct response *res)
 {
@@ -381,28 +353,14 @@ static enum err stream_some(struct request *req, struct response *res)
 	return err;
 }
 
-static enum err write_one(struct conn *conn, void *arg)
-{
-	(void)conn;
-	(void)arg;
-	return ERR_OK;
-}
-
-static enum err write_quickly(struct request *req, struct response *res)
-{
-	struct fixture *fixture = req->app;
-	enum err err = db_write(fixture->server.db, req->cancel, write_one, NULL);
-	return err == ERR_OK ? response_write(res, SPAN_LITERAL("\"written\"")) : err;
-}
-
 static const struct route test_routes[] = {
-	{ "GET", "/short/held", hold, .lane = LANE_SHORT },
-	{ "GET", "/long/held", hold, .lane = LANE_LONG },
-	{ "GET", "/long/endless", wait_for_end, .lane = LANE_LONG },
-	{ "GET", "/short/endless", wait_for_end, .lane = LANE_SHORT },
+	{ "GET", "/short/held", hold_lane, .lane = LANE_SHORT },
+	{ "GET", "/long/held", hold_lane, .lane = LANE_LONG },
+	{ "GET", "/long/endless", wait_until_cancelled, .lane = LANE_LONG },
+	{ "GET", "/short/endless", wait_until_cancelled, .lane = LANE_SHORT },
 	{ "GET", "/short/quick", answer_at_once, .lane = LANE_SHORT },
 	{ "GET", "/inline/quick", answer_at_once, .lane = LANE_INLINE },
-	{ "GET", "/short/write", write_quickly, .lane = LANE_SHORT },
+	{ "GET", "/short/write", write_nothing, .lane = LANE_SHORT },
 	{ "GET", "/short/stream", stream_some, .lane = LANE_SHORT,
 		.answer = ANSWER_STREAMED },
 };
@@ -414,13 +372,13 @@ static struct fixture *start_fixture(void **state, int64_t threads, int64_t queu
 	static struct fixture fixture;
 	struct http_settings *config = &fixture.server.config;
 	fixture = (struct fixture){ 0 };
-	gate_init(&fixture.held);
-	gate_init(&fixture.go_on);
+	holding_init(&fixture.holding);
 	test_server_init(&fixture.server);
 	config->short_threads = config->short_running = threads;
 	config->long_threads = config->long_running = threads;
 	config->short_queue = config->long_queue = queue;
 	test_server_open_db(&fixture.server);
+	fixture.holding.db = fixture.server.db;
 	test_server_start(&fixture.server, test_routes, TEST_ROUTES, &fixture);
 	admin_start(&fixture.admin, &fixture.server);
 	*state = &fixture;
@@ -448,11 +406,10 @@ static int set_up_for_storm(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
-	gate_open(&fixture->go_on);
+	gate_open(&fixture->holding.let_go);
 	admin_stop(&fixture->admin);
 	test_server_stop(&fixture->server);
-	gate_finish(&fixture->held);
-	gate_finish(&fixture->go_on);
+	holding_finish(&fixture->holding);
 	return 0;
 }
 
@@ -471,15 +428,6 @@ static void assert_cancelled(struct http_call *call)
 	http_join(call, &res);
 	http_assert_problem(&res, 503, "/problems/cancelled");
 	assert_null(http_header(&res, "Retry-After"));
-	http_response_finish(&res);
-}
-
-static void assert_answered(struct http_call *call, const char *body)
-{
-	struct http_response res;
-	http_join(call, &res);
-	assert_int_equal(res.status, 200);
-	assert_string_equal(res.body, body);
 	http_response_finish(&res);
 }
 
@@ -562,12 +510,12 @@ static void what_is_cancelled_already_is_not_cancelled_again(void **state)
 {
 	struct fixture *fixture = *state;
 	struct http_call *call = start(fixture, "/short/held", "deaf");
-	gate_wait(&fixture->held);
+	gate_wait(&fixture->holding.held);
 	assert_cancels(&fixture->admin, "deaf", 1);
 	assert_true(is_in_state(fixture, "deaf", "running"));
 	assert_does_not_run(&fixture->admin, "deaf");
-	gate_open(&fixture->go_on);
-	assert_answered(call, "\"held\"");
+	gate_open(&fixture->holding.let_go);
+	http_join_expecting(call, "\"held\"");
 }
 
 static void what_has_ended_or_never_was_is_not_found(void **state)
@@ -576,7 +524,7 @@ static void what_has_ended_or_never_was_is_not_found(void **state)
 	char long_id[256];
 	memset(long_id, 'a', sizeof long_id - 1);
 	long_id[sizeof long_id - 1] = '\0';
-	assert_answered(start(fixture, "/short/quick", "ended"), "\"quick\"");
+	http_join_expecting(start(fixture, "/short/quick", "ended"), "\"quick\"");
 	json_decref(test_server_log_line(&fixture->server, "ended"));
 	assert_does_not_run(&fixture->admin, "ended");
 	assert_does_not_run(&fixture->admin, "never-was");
@@ -605,8 +553,7 @@ static void all_that_share_an_id_are_cancelled(void **state)
 	for (int i = 0; i < CROWD; i++)
 		calls[i] = start(fixture, "/long/endless", "shared");
 	WAIT_UNTIL(count_listed(&fixture->admin) == CROWD + 1);
-	WAIT_UNTIL(
-		test_server_stats(&fixture->server).lanes[LANE_LONG].queued == CROWD - 1);
+	WAIT_UNTIL(test_server_lane(&fixture->server, LANE_LONG).queued == CROWD - 1);
 	assert_cancels(&fixture->admin, "shared", CROWD);
 	for (int i = 0; i < CROWD; i++)
 		assert_cancelled(calls[i]);
@@ -670,7 +617,7 @@ static void its_own_requests_are_not_logged(void **state)
 	http_response_finish(&res);
 	WAIT_UNTIL((server_stats(fixture->admin.admin->listener, &stats),
 		stats.in_flight == 0));
-	assert_answered(start(fixture, "/short/quick", "loud"), "\"quick\"");
+	http_join_expecting(start(fixture, "/short/quick", "loud"), "\"quick\"");
 	json_decref(test_server_log_line(&fixture->server, "loud"));
 	assert_null(log_reader_find(&fixture->server.log, "request", "id", "quiet"));
 }
@@ -682,9 +629,9 @@ static void its_own_requests_are_not_logged(void **state)
 static void requests_are_on_the_page(void **state)
 {
 	struct fixture *fixture = *state;
-	assert_answered(start(fixture, "/short/quick", "a"), "\"quick\"");
-	assert_answered(start(fixture, "/short/quick", "b"), "\"quick\"");
-	assert_answered(start(fixture, "/short/write", "c"), "\"written\"");
+	http_join_expecting(start(fixture, "/short/quick", "a"), "\"quick\"");
+	http_join_expecting(start(fixture, "/short/quick", "b"), "\"quick\"");
+	http_join_expecting(start(fixture, "/short/write", "c"), "\"written\"");
 	assert_int_equal(http_get_status(fixture->server.port, "/nowhere"), 404);
 	test_server_wait_at_rest(&fixture->server);
 	char *page = get_metrics(&fixture->admin);
@@ -876,7 +823,7 @@ static void a_storm_of_ends_is_survived(void **state)
  */
 
 struct app_test {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	struct config config;
 	struct instance *instance;
 };
@@ -884,8 +831,8 @@ struct app_test {
 static int make_settings(void **state)
 {
 	static struct app_test test;
-	test = (struct app_test){ .dir = "/tmp/test_admin.XXXXXX" };
-	assert_non_null(mkdtemp(test.dir));
+	test = (struct app_test){ 0 };
+	test_dir_make(test.dir);
 	settings_default(&config_settings, &test.config);
 	test.config.http.port = 0;
 	snprintf(test.config.db.url, sizeof test.config.db.url, "sqlite:%s/test.db",
@@ -897,10 +844,9 @@ static int make_settings(void **state)
 static int remove_all(void **state)
 {
 	struct app_test *test = *state;
-	char command[128];
 	instance_destroy(test->instance);
-	snprintf(command, sizeof command, "rm -rf %s", test->dir);
-	return system(command);
+	test_dir_remove(test->dir);
+	return 0;
 }
 
 /* A port that was free a moment ago. */
@@ -966,15 +912,12 @@ static void a_port_that_is_taken_is_an_error(void **state)
 #define STORM(name)    cmocka_unit_test_setup_teardown(name, set_up_for_storm, tear_down)
 #define APP(name)      cmocka_unit_test_setup_teardown(name, make_settings, remove_all)
 
-static int run_stages(void)
+static int run_stages(int argc, char **argv)
 {
-	static struct CMUnitTest tests[64];
-	assert(stages_count <= sizeof tests / sizeof *tests);
+	static struct test_list list;
 	for (unsigned i = 0; i < stages_count; i++)
-		tests[i] = (struct CMUnitTest){ stages[i].name, is_seen_and_ended, NULL,
-			NULL, (void *)&stages[i] };
-	return _cmocka_run_group_tests(
-		"seen and ended while", tests, stages_count, NULL, NULL);
+		test_list_add(&list, is_seen_and_ended, &stages[i], "%s", stages[i].name);
+	return test_list_run(&list, "seen and ended while", argc, argv);
 }
 
 /* An argument chooses among the tests. */
@@ -1001,5 +944,5 @@ int main(int argc, char **argv)
 	};
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
-	return run_stages() + cmocka_run_group_tests(tests, NULL, NULL);
+	return run_stages(argc, argv) + cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,19 +2,13 @@
  * Changing items over HTTP: what each change leaves behind, whom a precondition keeps
  * from what, and what is said when there is nothing to change or no way to.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "tests/support/actor.h"
 #include "tests/support/app_server.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/holding.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
 
@@ -560,53 +554,24 @@ static void a_client_that_leaves_before_its_turn_has_changed_nothing(void **stat
 }
 
 /*
- * A long write, such as an other.
+ * Behind other writers.
  */
-
-struct long_write {
-	struct app_server *test;
-	struct cancel *token;
-	struct actor actor;
-	struct gate begun;
-	struct gate go;
-};
-
-static enum err wait_to_go(struct conn *conn, void *arg)
-{
-	struct long_write *other = arg;
-	(void)conn;
-	gate_open(&other->begun);
-	gate_wait(&other->go);
-	return ERR_OK;
-}
-
-static void run_long_write(void *arg)
-{
-	enum { LONG_ENOUGH_MS = 60000 };
-	struct long_write *other = arg;
-	enum err err = db_write_long(
-		other->test->server.db, other->token, LONG_ENOUGH_MS, wait_to_go, other);
-	assert_int_equal(err, ERR_OK);
-}
 
 static void a_write_behind_a_long_one_is_told_to_come_back(void **state)
 {
+	enum { LONG_ENOUGH_MS = 60000 };
 	struct app_server *test = *state;
-	struct long_write other = { .test = test, .token = cancel_create(NULL) };
+	struct holding other;
 	struct http_response res;
-	gate_init(&other.begun);
-	gate_init(&other.go);
-	actor_start(&other.actor, run_long_write, &other);
-	gate_wait(&other.begun);
+	holding_init(&other);
+	other.db = test->server.db;
+	holding_take_writer(&other, LONG_ENOUGH_MS);
 	app_server_post_behind_a_write(test, "/v1/items", BOLT, &res);
 	http_assert_problem(&res, 503, "/problems/busy");
 	assert_string_equal(http_header(&res, "Retry-After"), "1");
 	http_response_finish(&res);
-	gate_open(&other.go);
-	actor_join(&other.actor);
-	gate_finish(&other.begun);
-	gate_finish(&other.go);
-	cancel_unref(other.token);
+	holding_give_writer(&other);
+	holding_finish(&other);
 	assert_int_equal(app_server_rows(test, "items"), 0);
 	add_bolt(test);
 }

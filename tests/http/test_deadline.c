@@ -2,18 +2,13 @@
  * A request's time runs out: in every stage of its life, by its route's limit or by
  * what its client asked for. The client is told, and its connection goes on.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/stages.h"
+#include "tests/support/test_list.h"
 
 /*
  * Who sets it.
@@ -72,10 +67,10 @@ struct combination {
  * The answer.
  */
 
-static void assert_told_in_time(struct raw *victim)
+static void assert_told_in_time(struct stage_test *test)
 {
 	struct http_response res;
-	raw_read(victim, &res);
+	stage_read(test, &res);
 	http_assert_problem(&res, 504, "/problems/deadline");
 	assert_string_equal(http_header(&res, "X-Request-Id"), "victim");
 	http_response_finish(&res);
@@ -92,26 +87,26 @@ static void assert_connection_goes_on(struct stage_test *test)
 	}
 	raw_send(&test->victim, "GET /kept HTTP/1.1\r\nHost: x\r\n\r\n");
 	stage_release(test); /* it may be the connection that it needs */
-	raw_read(&test->victim, &res);
+	stage_read(test, &res);
 	assert_int_equal(res.status, 200);
 	http_response_finish(&res);
 }
 
 /* What is decided is sent, late or not. */
-static void assert_whole(struct raw *victim)
+static void assert_whole(struct stage_test *test)
 {
 	struct http_response res;
-	raw_read(victim, &res);
+	stage_read(test, &res);
 	assert_int_equal(res.status, 200);
 	assert_true(res.whole);
 	http_response_finish(&res);
 }
 
 /* What is begun cannot become a 504; and nobody can take it for the whole. */
-static void assert_cut(struct raw *victim)
+static void assert_cut(struct stage_test *test)
 {
 	struct http_response res;
-	raw_read(victim, &res);
+	stage_read(test, &res);
 	assert_int_equal(res.status, 200);
 	assert_false(res.whole);
 	http_response_finish(&res);
@@ -121,29 +116,28 @@ static void assert_answer(struct stage_test *test)
 {
 	const struct stage *stage = test->stage;
 	if (stage->finishes || stage->returned) {
-		assert_whole(&test->victim);
+		assert_whole(test);
 	} else if (stage->sends) {
-		assert_cut(&test->victim);
+		assert_cut(test);
 	} else {
-		assert_told_in_time(&test->victim);
+		assert_told_in_time(test);
 		assert_connection_goes_on(test);
 	}
 }
 
-static void assert_logged(struct stage_test *test)
+static void expect_deadline(struct stage_test *test)
 {
 	const struct stage *stage = test->stage;
-	json_t *line = stage_log_line(test);
+	stage_expect_result(test, stage->returned ? ERR_OK : ERR_DEADLINE);
 	if (stage->finishes || stage->returned) {
-		assert_int_equal(log_int(line, "status"), 200);
-		assert_null(json_object_get(line, "cause"));
+		stage_expect_log(test, "status", "200");
+		stage_expect_log(test, "cause", PAGE_NOTHING);
 	} else {
-		assert_string_equal(log_text(line, "cause"), "deadline");
-		assert_string_equal(log_text(line, "error"), "deadline");
-		assert_string_equal(log_text(line, "cancelled_while"), stage->state);
-		assert_int_equal(log_int(line, "status"), stage->sends ? 200 : 504);
+		stage_expect_log(test, "cause", "deadline");
+		stage_expect_log(test, "error", "deadline");
+		stage_expect_log(test, "cancelled_while", stage->state);
+		stage_expect_log(test, "status", stage->sends ? "200" : "504");
 	}
-	json_decref(line);
 }
 
 /* Whether it was in its stage when its time ran out. A time that is too short on a busy
@@ -153,6 +147,8 @@ static bool enter_in_time(struct stage_test *test, const struct combination *com
 {
 	stage_init(test, combination->stage);
 	combination->source->set(test, ms, headers);
+	failure_page_tell(&test->page, "its limit is", "%lld ms, set by %s",
+		(long long)ms, combination->source->name);
 	stage_start(test);
 	if (stage_enter(test, headers->text, NULL))
 		return true;
@@ -161,31 +157,26 @@ static bool enter_in_time(struct stage_test *test, const struct combination *com
 	return false;
 }
 
-static bool others_have_failed;
-
 static void ends_the_request(void **state)
 {
 	enum { AT_FIRST_MS = 50, AT_MOST_MS = 3000 };
 	const struct combination *combination = *state;
 	static struct stage_test test;
 	const struct stage *stage = combination->stage;
-	if (others_have_failed)
-		skip();
-	others_have_failed = true;
 	struct headers headers;
 	int64_t ms = AT_FIRST_MS;
 	while (!enter_in_time(&test, combination, ms, &headers))
 		assert_true((ms *= 2) <= AT_MOST_MS);
 
+	expect_deadline(&test);
 	if (stage->finishes || stage->sends)
 		stage_wait_for_deadline(&test, headers.text);
 	if (stage->finishes)
 		stage_release(&test);
 	assert_answer(&test);
-	assert_logged(&test);
-	stage_leave(&test, stage->returned ? ERR_OK : ERR_DEADLINE);
+	stage_check_log(&test);
+	stage_leave(&test);
 	stage_finish(&test);
-	others_have_failed = false;
 }
 
 /*
@@ -262,42 +253,25 @@ static void a_limit_is_refused_if_it_is_none(void **state)
  * All of them.
  */
 
-struct list {
-	struct combination combinations[256];
-	struct CMUnitTest tests[256];
-	size_t count;
-};
+static struct test_list list;
 
-static void add(struct list *list, const struct stage *stage, const struct source *source)
+static void add(const struct stage *stage, const struct source *source)
 {
-	char *name = NULL;
-	struct combination *combination = &list->combinations[list->count];
-	assert_true(list->count < sizeof list->tests / sizeof *list->tests);
-	assert_true(asprintf(&name, "the limit of %s ends the request, while %s",
-			    source->name, stage->name) > 0);
-	for (char *at = name; *at; at++)
-		if (*at == ' ')
-			*at = '_';
+	static struct combination combinations[256];
+	struct combination *combination = &combinations[list.count];
+	assert_true(list.count < sizeof combinations / sizeof *combinations);
 	*combination = (struct combination){ stage, source };
-	list->tests[list->count++] = (struct CMUnitTest){ name, ends_the_request, NULL,
-		NULL, combination };
+	test_list_add(&list, ends_the_request, combination,
+		"the limit of %s ends the request, while %s", source->name, stage->name);
 }
 
-/* An argument chooses among the tests. */
 int main(int argc, char **argv)
 {
-	static struct list list = { .tests = { cmocka_unit_test(
-					    a_limit_is_refused_if_it_is_none) },
-		.count = 1 };
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
+	test_list_add(&list, a_limit_is_refused_if_it_is_none, NULL,
+		"a limit is refused if it is none");
 	for (unsigned i = 0; i < stages_count; i++)
 		for (unsigned j = 0; j < SOURCES; j++)
 			if (stages[i].state) /* a deadline begins to count with the headers */
-				add(&list, &stages[i], &sources[j]);
-	int failed = _cmocka_run_group_tests(
-		"deadline", list.tests, list.count, NULL, NULL);
-	for (size_t i = 1; i < list.count; i++)
-		free((char *)list.tests[i].name);
-	return failed;
+				add(&stages[i], &sources[j]);
+	return test_list_run(&list, "deadline", argc, argv);
 }

@@ -5,21 +5,16 @@
  */
 #include <fcntl.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "tests/support/app_server.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/process.h"
 #include "tests/support/raw.h"

@@ -3,20 +3,15 @@
  * with a problem document that says why, and with the connection left usable unless
  * there is no way.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <microhttpd.h>
-#include <cmocka.h>
 
 #include "service/http/problem.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/http.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_server.h"

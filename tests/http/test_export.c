@@ -1,21 +1,15 @@
 /*
  * Exports: whole or visibly cut, of one moment, and never in anybody's way.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "handlers/items_json.h"
 #include "handlers/routes.h"
 #include "handlers/seed.h"
 #include "tests/support/app_server.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
@@ -78,11 +72,6 @@ static void export(struct app_server *test, const char *query, const char *accep
 	app_server_perform(test, "GET", path, HEADERS(accept), NULL, ret);
 	assert_int_equal(ret->status, 200);
 	assert_true(ret->whole);
-}
-
-static struct pool_stats long_lane(struct app_server *test)
-{
-	return test_server_stats(&test->server).lanes[LANE_LONG];
 }
 
 /* Nobody keeps an old snapshot: all of the WAL can be copied and cut off. */
@@ -324,7 +313,7 @@ static void start_reading_slowly(struct app_server *test, struct raw *raw)
 
 static void wait_until_the_pipe_is_full(struct app_server *test)
 {
-	WAIT_UNTIL(long_lane(test).waiting == 1);
+	WAIT_UNTIL(test_server_lane(&test->server, LANE_LONG).waiting == 1);
 }
 
 static void assert_cancelled(struct app_server *test, const char *cause)

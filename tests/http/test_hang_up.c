@@ -3,18 +3,13 @@
  * request ends there and then, the log says so, everything it held comes back, and
  * nothing of what it may have sent behind it is ever started.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/stages.h"
+#include "tests/support/test_list.h"
 #include "tests/support/wait.h"
 
 /*
@@ -84,31 +79,35 @@ struct combination {
 	const struct way *way;
 };
 
-static void assert_told_as_client_gone(json_t *line, const struct stage *stage)
+static void expect_to_be_told_as_client_gone(struct stage_test *test)
 {
-	assert_int_equal(log_int(line, "status"), 499);
-	assert_string_equal(log_text(line, "cause"), "client_gone");
-	assert_string_equal(log_text(line, "cancelled_while"), stage->state);
-	assert_true(log_ms(line, "stopped_after_ms") >= 0);
-	assert_null(json_object_get(line, "committed"));
+	stage_expect_log(test, "status", "499");
+	stage_expect_log(test, "cause", "client_gone");
+	stage_expect_log(test, "cancelled_while", test->stage->state);
+	stage_expect_log(test, "stopped_after_ms", PAGE_NUMBER);
+	stage_expect_log(test, "committed", PAGE_NOTHING);
 }
 
 /* Nothing was ended: the answer was sent, and the kernel takes it after a FIN. */
-static void assert_told_as_committed(json_t *line)
+static void expect_to_be_told_as_committed(struct stage_test *test)
 {
-	int64_t status = log_int(line, "status");
-	assert_true(status == 200 || status == 499);
-	assert_true(json_is_true(json_object_get(line, "committed")));
+	stage_expect_log(test, "status", "200 or 499");
+	stage_expect_log(test, "committed", "true");
 }
 
-static void assert_told(struct stage_test *test)
+static void expect_client_gone(struct stage_test *test)
 {
-	json_t *line = stage_log_line(test);
+	stage_expect_result(test, ERR_CLIENT_GONE);
 	if (test->stage->finishes)
-		assert_told_as_committed(line);
+		expect_to_be_told_as_committed(test);
 	else if (test->stage->state)
-		assert_told_as_client_gone(line, test->stage);
-	json_decref(line);
+		expect_to_be_told_as_client_gone(test);
+}
+
+static void leave(struct stage_test *test, const struct way *way)
+{
+	failure_page_event(&test->page, "the client leaves: %s", way->name);
+	way->leave(&test->victim);
 }
 
 static bool one_is_counted(struct stage_test *test)
@@ -125,36 +124,31 @@ static void assert_cut(struct raw *victim, const struct stage *stage)
 		assert_true(raw_is_closed(victim));
 }
 
-/* A test that fails leaves its server behind: the next ones would fail for that. */
-static bool others_have_failed;
-
 static void ends_the_request(void **state)
 {
 	const struct combination *combination = *state;
 	const struct stage *stage = combination->stage;
 	const struct way *way = combination->way;
 	static struct stage_test test;
-	if (others_have_failed)
-		skip();
-	others_have_failed = true;
 	stage_init(&test, stage);
 	test.half_close_ok = way->half_close_ok;
+	failure_page_tell(&test.page, "its client leaves by", "%s", way->name);
 	stage_start(&test);
 
+	expect_client_gone(&test);
 	assert_true(stage_enter(&test, "", way->behind));
-	way->leave(&test.victim);
+	leave(&test, way);
 	if (stage->finishes) {
 		gate_wait(&test.fired);
 		gate_open(&test.sync);
 	}
-	assert_told(&test);
+	stage_check_log(&test);
 	if (way->still_reads && !stage->finishes)
 		assert_cut(&test.victim, stage);
 	/* A request is counted after it is logged. */
 	WAIT_UNTIL(!stage->state || stage->finishes || one_is_counted(&test));
-	stage_leave(&test, ERR_CLIENT_GONE);
+	stage_leave(&test);
 	stage_finish(&test);
-	others_have_failed = false;
 }
 
 /*
@@ -164,7 +158,7 @@ static void ends_the_request(void **state)
 static void assert_whole_answer(struct stage_test *test)
 {
 	struct http_response res;
-	raw_read(&test->victim, &res);
+	stage_read(test, &res);
 	assert_int_equal(res.status, 200);
 	assert_true(res.whole);
 	if (test->stage->sends)
@@ -181,25 +175,22 @@ static void is_no_hang_up(void **state)
 {
 	const struct combination *combination = *state;
 	static struct stage_test test;
-	if (others_have_failed)
-		skip();
-	others_have_failed = true;
 	stage_init(&test, combination->stage);
 	test.half_close_ok = true;
+	failure_page_tell(&test.page, "its client", "only half-closes");
 	stage_start(&test);
 
+	stage_expect_result(&test, ERR_OK);
+	stage_expect_log(&test, "status", "200");
+	stage_expect_log(&test, "cause", PAGE_NOTHING);
 	assert_true(stage_enter(&test, "", ""));
-	raw_half_close(&test.victim);
+	leave(&test, combination->way);
 	stage_wait_for_watcher(&test);
 	stage_release(&test);
 	assert_whole_answer(&test);
-	json_t *line = stage_log_line(&test);
-	assert_int_equal(log_int(line, "status"), 200);
-	assert_null(json_object_get(line, "cause"));
-	json_decref(line);
-	stage_leave(&test, ERR_OK);
+	stage_check_log(&test);
+	stage_leave(&test);
 	stage_finish(&test);
-	others_have_failed = false;
 }
 
 /*
@@ -210,23 +201,21 @@ static void lets_the_handler_finish(void **state)
 {
 	const struct combination *combination = *state;
 	static struct stage_test test;
-	if (others_have_failed)
-		skip();
-	others_have_failed = true;
 	stage_init(&test, combination->stage);
 	test.hang_up = HANG_UP_DETACHES;
+	failure_page_tell(
+		&test.page, "its client leaves by", "%s", combination->way->name);
 	stage_start(&test);
 
+	stage_expect_result(&test, ERR_OK);
+	stage_expect_log(&test, "error", PAGE_NOTHING);
 	assert_true(stage_enter(&test, "", combination->way->behind));
-	combination->way->leave(&test.victim);
+	leave(&test, combination->way);
 	stage_wait_for_watcher(&test);
 	stage_release(&test);
-	json_t *line = stage_log_line(&test);
-	assert_string_equal(log_text(line, "error"), "");
-	json_decref(line);
-	stage_leave(&test, ERR_OK);
+	stage_check_log(&test);
+	stage_leave(&test);
 	stage_finish(&test);
-	others_have_failed = false;
 }
 
 /*
@@ -235,34 +224,23 @@ static void lets_the_handler_finish(void **state)
  * keep-alive's doing.
  */
 
-static const struct stage *stage_named(const char *name)
-{
-	for (unsigned i = 0; i < stages_count; i++)
-		if (strcmp(stages[i].name, name) == 0)
-			return &stages[i];
-	fail_msg("no stage is called \"%s\"", name);
-	return NULL;
-}
-
 static void a_client_that_vanishes_is_missed(void **state)
 {
 	enum { SILENCE_MS = 1000 };
 	static struct stage_test test;
 	(void)state;
-	if (others_have_failed)
-		skip();
-	others_have_failed = true;
 	stage_init(&test, stage_named("it is inside of a step"));
 	test.server.config.stall_timeout_ms = SILENCE_MS;
+	failure_page_tell(&test.page, "its client leaves by", "vanishing");
 	stage_start(&test);
+	expect_client_gone(&test);
 	assert_true(stage_enter(&test, "", NULL));
 	bool vanished = raw_vanish(&test.victim);
 	if (!vanished)
 		raw_close(&test.victim);
-	assert_told(&test);
-	stage_leave(&test, ERR_CLIENT_GONE);
+	stage_check_log(&test);
+	stage_leave(&test);
 	stage_finish(&test);
-	others_have_failed = false;
 	if (!vanished)
 		skip();
 }
@@ -271,57 +249,40 @@ static void a_client_that_vanishes_is_missed(void **state)
  * All of them.
  */
 
-struct list {
-	struct combination combinations[1024];
-	struct CMUnitTest tests[1024];
-	size_t count;
-};
+static struct test_list list;
 
-static void add(struct list *list, const char *format, CMUnitTestFunction test,
-	const struct stage *stage, const struct way *way)
+static void add(CMUnitTestFunction test, const char *what, const struct stage *stage,
+	const struct way *way)
 {
-	char *name = NULL;
-	struct combination *combination = &list->combinations[list->count];
-	assert_true(list->count < sizeof list->tests / sizeof *list->tests);
-	assert_true(
-		asprintf(&name, "%s %s, while %s", way->name, format, stage->name) > 0);
-	for (char *at = name; *at; at++)
-		if (*at == ' ')
-			*at = '_';
+	static struct combination combinations[1024];
+	struct combination *combination = &combinations[list.count];
+	assert_true(list.count < sizeof combinations / sizeof *combinations);
 	*combination = (struct combination){ stage, way };
-	list->tests[list->count++] = (struct CMUnitTest){ name, test, NULL, NULL,
-		combination };
+	test_list_add(&list, test, combination, "%s %s, while %s", way->name, what,
+		stage->name);
 }
 
-static void add_stage(struct list *list, const struct stage *stage)
+static void add_stage(const struct stage *stage)
 {
-	static const struct way half_close = { .name = "half-close" };
+	static const struct way half_close = { .name = "half-close",
+		.leave = raw_half_close };
 	for (unsigned i = 0; i < WAYS; i++)
 		if (!stage->arrives || !(ways[i].behind || ways[i].pipelines))
-			add(list, "ends the request", ends_the_request, stage, &ways[i]);
+			add(ends_the_request, "ends the request", stage, &ways[i]);
 	if (!stage->finite)
 		return;
-	add(list, "is no hang-up if the route says so", is_no_hang_up, stage,
-		&half_close);
+	add(is_no_hang_up, "is no hang-up if the route says so", stage, &half_close);
 	for (unsigned i = 0; i < WAYS; i++)
 		if (!stage->sends && !ways[i].half_close_ok)
-			add(list, "lets a detached handler finish",
-				lets_the_handler_finish, stage, &ways[i]);
+			add(lets_the_handler_finish, "lets a detached handler finish",
+				stage, &ways[i]);
 }
 
-/* An argument chooses among the tests: '*RST*streams*'. */
 int main(int argc, char **argv)
 {
-	static struct list list = { .tests = { cmocka_unit_test(
-					    a_client_that_vanishes_is_missed) },
-		.count = 1 };
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
+	test_list_add(&list, a_client_that_vanishes_is_missed, NULL,
+		"a client that vanishes is missed");
 	for (unsigned i = 0; i < stages_count; i++)
-		add_stage(&list, &stages[i]);
-	int failed = _cmocka_run_group_tests(
-		"hang_up", list.tests, list.count, NULL, NULL);
-	for (size_t i = 1; i < list.count; i++)
-		free((char *)list.tests[i].name);
-	return failed;
+		add_stage(&stages[i]);
+	return test_list_run(&list, "hang_up", argc, argv);
 }

@@ -2,20 +2,14 @@
  * Idempotency-Key: whatever becomes of a POST and of the client that sent it, the same
  * request can be sent again, and there is one item.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "handlers/routes.h"
 #include "tests/support/app_server.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"

@@ -2,21 +2,16 @@
  * Imports: what each body is answered, and what is kept of one whose client leaves, at
  * every stage: nothing before the point of no return, everything after it.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "handlers/routes.h"
 #include "tests/support/app_server.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
+#include "tests/support/holding.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
@@ -33,9 +28,8 @@ enum { LINE_MAX_BYTES = 1000, IMPORT_MAX_BYTES = 20000000, LONG_THREADS = 2 };
 
 struct fixture {
 	struct app_server *test;
-	struct gate fired;   /* the victim's token has fired */
-	struct gate reached; /* the writer is at the place where it is held */
-	struct gate go;      /* and may go on */
+	struct gate fired;      /* the victim's token has fired */
+	struct holding holding; /* of the writer, or of the disk below it */
 };
 
 static struct fixture fixture;
@@ -71,12 +65,12 @@ static void start_with(struct app_server *test)
 {
 	fixture = (struct fixture){ .test = test };
 	gate_init(&fixture.fired);
-	gate_init(&fixture.reached);
-	gate_init(&fixture.go);
+	holding_init(&fixture.holding);
 	test->server.config.max_body_bytes = LINE_MAX_BYTES;
 	test->server.config.max_import_bytes = IMPORT_MAX_BYTES;
 	test->server.config.long_threads = LONG_THREADS;
 	app_server_start(test, test_routes, sizeof test_routes / sizeof *test_routes);
+	fixture.holding.db = test->server.db;
 }
 
 static int set_up(void **state)
@@ -89,11 +83,10 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	gate_open(&fixture.go);
+	gate_open(&fixture.holding.let_go);
 	int status = app_server_teardown(state);
 	gate_finish(&fixture.fired);
-	gate_finish(&fixture.reached);
-	gate_finish(&fixture.go);
+	holding_finish(&fixture.holding);
 	return status;
 }
 
@@ -124,11 +117,6 @@ static char *make_lines(int count)
 			"{\"name\":\"part no. %d\",\"category\":\"c%d\",\"quantity\":%d}\n",
 			i * 7919 % count, i % 10, i);
 	return body;
-}
-
-static struct pool_stats long_lane(struct app_server *test)
-{
-	return test_server_stats(&test->server).lanes[LANE_LONG];
 }
 
 /*
@@ -419,7 +407,7 @@ static void leave_after(struct app_server *test, const char *sent)
 	raw_connect(&raw, test->server.port);
 	raw_send(&raw, HEAD LINES "\r\nContent-Length: 1000000\r\n\r\n");
 	raw_send(&raw, sent);
-	WAIT_UNTIL(long_lane(test).waiting == 1);
+	WAIT_UNTIL(test_server_lane(&test->server, LANE_LONG).waiting == 1);
 	raw_close(&raw);
 	gate_wait(&fixture.fired);
 	assert_status_499(test);
@@ -458,38 +446,17 @@ static void send_all(struct app_server *test, struct raw *raw, const char *lines
 	raw_send(raw, lines);
 }
 
-static enum err hold(struct conn *conn, void *arg)
-{
-	(void)conn;
-	(void)arg;
-	gate_open(&fixture.reached);
-	gate_wait(&fixture.go);
-	return ERR_OK;
-}
-
-static void *hold_the_writer(void *arg)
-{
-	struct app_server *test = arg;
-	struct cancel *token = cancel_create(NULL);
-	assert_int_equal(db_write(test->server.db, token, hold, NULL), ERR_OK);
-	cancel_unref(token);
-	return NULL;
-}
-
 static void nothing_is_kept_when_the_client_leaves_while_all_is_staged(void **state)
 {
 	struct app_server *test = *state;
-	pthread_t holder;
 	struct raw raw;
-	pthread_create(&holder, NULL, hold_the_writer, test);
-	gate_wait(&fixture.reached);
+	holding_take_writer(&fixture.holding, 0);
 	send_all(test, &raw, BOLT "\n" NUT "\n");
 	WAIT_UNTIL(test_db_stats(&test->server).writes_waiting == 1);
 	raw_close(&raw);
 	gate_wait(&fixture.fired);
 	assert_status_499(test); /* while the writer is still held */
-	gate_open(&fixture.go);
-	pthread_join(holder, NULL);
+	holding_give_writer(&fixture.holding);
 	assert_left(test, "client_gone", 0);
 }
 
@@ -500,12 +467,12 @@ static void nothing_is_kept_when_the_client_leaves_during_the_move(void **state)
 	struct app_server *test = *state;
 	char *lines = make_lines(MANY);
 	struct raw raw;
-	fault_vfs_gate_write(&fixture.reached, &fixture.go);
+	fault_vfs_gate_write(&fixture.holding.held, &fixture.holding.let_go);
 	send_all(test, &raw, lines);
-	gate_wait(&fixture.reached);
+	gate_wait(&fixture.holding.held);
 	raw_close(&raw);
 	gate_wait(&fixture.fired);
-	gate_open(&fixture.go);
+	gate_open(&fixture.holding.let_go);
 	assert_status_499(test);
 	assert_left(test, "client_gone", 0);
 	free(lines);
@@ -516,12 +483,12 @@ static void all_is_kept_when_the_client_leaves_during_the_commit(void **state)
 	struct app_server *test = *state;
 	struct http_response res;
 	struct raw raw;
-	fault_vfs_gate_sync(&fixture.reached, &fixture.go);
+	fault_vfs_gate_sync(&fixture.holding.held, &fixture.holding.let_go);
 	send_all(test, &raw, BOLT "\n" NUT "\n");
-	gate_wait(&fixture.reached);
+	gate_wait(&fixture.holding.held);
 	raw_close(&raw);
 	gate_wait(&fixture.fired);
-	gate_open(&fixture.go);
+	gate_open(&fixture.holding.let_go);
 	assert_status_499(test);
 	assert_left(test, "client_gone", 2);
 	post(test, HEADERS(LINES, KEY), BOLT "\n" NUT "\n", &res);
@@ -608,14 +575,14 @@ static void a_write_that_waits_for_an_import_is_told_to_try_again(void **state)
 	struct app_server *test = *state;
 	struct http_response res;
 	struct raw raw;
-	fault_vfs_gate_sync(&fixture.reached, &fixture.go);
+	fault_vfs_gate_sync(&fixture.holding.held, &fixture.holding.let_go);
 	send_all(test, &raw, BOLT "\n" NUT "\n");
-	gate_wait(&fixture.reached);
+	gate_wait(&fixture.holding.held);
 	app_server_post_behind_a_write(test, "/v1/items", NUT, &res);
 	http_assert_problem(&res, 503, "/problems/busy");
 	assert_string_equal(http_header(&res, "Retry-After"), "1");
 	http_response_finish(&res);
-	gate_open(&fixture.go);
+	gate_open(&fixture.holding.let_go);
 	raw_read(&raw, &res);
 	assert_imported(&res, 2);
 	raw_close(&raw);

@@ -4,19 +4,14 @@
  * is there afterwards, as it was acknowledged; what was not is there whole or not at all,
  * and not twice; and whoever asks again under the same key gets the first answer.
  */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/process.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"
@@ -59,7 +54,7 @@ struct client {
 };
 
 static struct fixture {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	char path[96];
 	char url[128];
 	struct process process;
@@ -445,9 +440,7 @@ static int set_up(void **state)
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
 	fixture = (struct fixture){ .seed = (unsigned)getpid() };
-	snprintf(
-		fixture.dir, sizeof fixture.dir, "%s/hangup-kill-XXXXXX", test_db_base());
-	assert_non_null(mkdtemp(fixture.dir));
+	test_dir_make_in_memory(fixture.dir);
 	snprintf(fixture.path, sizeof fixture.path, "%s/test.db", fixture.dir);
 	snprintf(fixture.url, sizeof fixture.url, "DATABASE_URL=sqlite:%s", fixture.path);
 	for (unsigned i = 0; i < CLIENTS; i++) {
@@ -463,19 +456,13 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const suffixes[] = { "", "-wal", "-shm" };
 	(void)state;
 	process_finish(&fixture.process);
 	for (unsigned i = 0; i < CLIENTS; i++) {
 		free(fixture.clients[i].items);
 		free(fixture.clients[i].first_answer);
 	}
-	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-		char path[128];
-		snprintf(path, sizeof path, "%s%s", fixture.path, suffixes[i]);
-		unlink(path);
-	}
-	rmdir(fixture.dir);
+	test_dir_remove(fixture.dir);
 	return 0;
 }
 

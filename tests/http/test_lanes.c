@@ -2,87 +2,29 @@
  * Lanes are bulkheads: when one has as much as it takes, it says so at once, and the
  * others go on as if nothing were.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "tests/support/gate.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/holding.h"
 #include "tests/support/http.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_server.h"
 #include "tests/support/wait.h"
 
 struct fixture {
+	struct holding holding; /* the first: the handlers find it */
 	struct test_server server;
-	struct gate held;  /* a request is in its handler */
-	struct gate go_on; /* and may leave it */
-	atomic_uint held_count;
 };
 
-/*
- * Handlers.
- */
-
-static enum err hold(struct request *req, struct response *res)
-{
-	struct fixture *fixture = req->app;
-	atomic_fetch_add(&fixture->held_count, 1);
-	gate_open(&fixture->held);
-	gate_wait(&fixture->go_on);
-	return response_write(res, SPAN_LITERAL("\"held\""));
-}
-
-static enum err answer_at_once(struct request *req, struct response *res)
-{
-	(void)req;
-	return response_write(res, SPAN_LITERAL("\"quick\""));
-}
-
-static enum err hold_the_writer(struct conn *conn, void *arg)
-{
-	struct fixture *fixture = arg;
-	(void)conn;
-	gate_open(&fixture->held);
-	gate_wait(&fixture->go_on);
-	return ERR_OK;
-}
-
-static enum err change_nothing(struct conn *conn, void *arg)
-{
-	(void)conn;
-	(void)arg;
-	return ERR_OK;
-}
-
-static enum err write_slowly(struct request *req, struct response *res)
-{
-	struct fixture *fixture = req->app;
-	enum err err = db_write(
-		fixture->server.db, req->cancel, hold_the_writer, fixture);
-	return err == ERR_OK ? response_write(res, SPAN_LITERAL("\"written\"")) : err;
-}
-
-static enum err write_quickly(struct request *req, struct response *res)
-{
-	struct fixture *fixture = req->app;
-	enum err err = db_write(fixture->server.db, req->cancel, change_nothing, NULL);
-	return err == ERR_OK ? response_write(res, SPAN_LITERAL("\"written\"")) : err;
-}
-
 static const struct route routes[] = {
-	{ "GET", "/long/held", hold, .lane = LANE_LONG },
+	{ "GET", "/long/held", hold_lane, .lane = LANE_LONG },
 	{ "GET", "/long/quick", answer_at_once, .lane = LANE_LONG },
-	{ "GET", "/short/held", hold, .lane = LANE_SHORT },
+	{ "GET", "/short/held", hold_lane, .lane = LANE_SHORT },
 	{ "GET", "/short/quick", answer_at_once, .lane = LANE_SHORT },
 	{ "GET", "/inline/quick", answer_at_once, .lane = LANE_INLINE },
-	{ "GET", "/write/slowly", write_slowly, .lane = LANE_SHORT },
-	{ "GET", "/write/quickly", write_quickly, .lane = LANE_SHORT },
+	{ "GET", "/write/slowly", hold_writer, .lane = LANE_SHORT },
+	{ "GET", "/write/quickly", write_nothing, .lane = LANE_SHORT },
 };
 
 /*
@@ -93,14 +35,14 @@ static int set_up(void **state)
 {
 	static struct fixture fixture;
 	fixture = (struct fixture){ 0 };
-	gate_init(&fixture.held);
-	gate_init(&fixture.go_on);
+	holding_init(&fixture.holding);
 	test_server_init(&fixture.server);
 	fixture.server.config.long_threads = 1;
 	fixture.server.config.long_running = 1;
 	fixture.server.config.long_queue = 1;
 	fixture.server.db_config.write_queue_max = 1;
 	test_server_open_db(&fixture.server);
+	fixture.holding.db = fixture.server.db;
 	test_server_start(
 		&fixture.server, routes, sizeof routes / sizeof *routes, &fixture);
 	*state = &fixture;
@@ -110,30 +52,20 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
-	gate_open(&fixture->go_on);
+	gate_open(&fixture->holding.let_go);
 	test_server_stop(&fixture->server);
-	gate_finish(&fixture->held);
-	gate_finish(&fixture->go_on);
+	holding_finish(&fixture->holding);
 	return 0;
 }
 
 static struct http_call *start(struct fixture *fixture, const char *path)
 {
-	return http_start(fixture->server.port, &(struct http_request){ .path = path });
+	return http_start_get(fixture->server.port, path);
 }
 
 static struct pool_stats long_lane(struct fixture *fixture)
 {
-	return test_server_stats(&fixture->server).lanes[LANE_LONG];
-}
-
-static void assert_answered(struct http_call *call, const char *body)
-{
-	struct http_response res;
-	http_join(call, &res);
-	assert_int_equal(res.status, 200);
-	assert_string_equal(res.body, body);
-	http_response_finish(&res);
+	return test_server_lane(&fixture->server, LANE_LONG);
 }
 
 static void assert_refused(struct fixture *fixture, const char *path)
@@ -158,7 +90,7 @@ static void a_full_lane_refuses_at_once_and_the_others_go_on(void **state)
 {
 	struct fixture *fixture = *state;
 	struct http_call *running = start(fixture, "/long/held");
-	gate_wait(&fixture->held);
+	gate_wait(&fixture->holding.held);
 	struct http_call *queued = start(fixture, "/long/held");
 	WAIT_UNTIL(long_lane(fixture).queued == 1);
 
@@ -168,11 +100,11 @@ static void a_full_lane_refuses_at_once_and_the_others_go_on(void **state)
 	assert_refused(fixture, "/long/held");
 	assert_int_equal(long_lane(fixture).refused, 2);
 
-	gate_open(&fixture->go_on);
-	assert_answered(running, "\"held\"");
-	assert_answered(queued, "\"held\"");
+	gate_open(&fixture->holding.let_go);
+	http_join_expecting(running, "\"held\"");
+	http_join_expecting(queued, "\"held\"");
 	assert_status(fixture, "/long/quick", 200);
-	assert_int_equal(atomic_load(&fixture->held_count), 2);
+	assert_int_equal(atomic_load(&fixture->holding.held_count), 2);
 	assert_int_equal(long_lane(fixture).refused, 2);
 }
 
@@ -180,7 +112,7 @@ static void a_refused_request_is_logged_as_busy(void **state)
 {
 	struct fixture *fixture = *state;
 	struct http_call *running = start(fixture, "/long/held");
-	gate_wait(&fixture->held);
+	gate_wait(&fixture->holding.held);
 	struct http_call *queued = start(fixture, "/long/held");
 	WAIT_UNTIL(long_lane(fixture).queued == 1);
 
@@ -197,16 +129,16 @@ static void a_refused_request_is_logged_as_busy(void **state)
 	assert_string_equal(log_text(line, "cause"), "");
 	json_decref(line);
 
-	gate_open(&fixture->go_on);
-	assert_answered(running, "\"held\"");
-	assert_answered(queued, "\"held\"");
+	gate_open(&fixture->holding.let_go);
+	http_join_expecting(running, "\"held\"");
+	http_join_expecting(queued, "\"held\"");
 }
 
 static void a_client_that_leaves_the_queue_makes_room(void **state)
 {
 	struct fixture *fixture = *state;
 	struct http_call *running = start(fixture, "/long/held");
-	gate_wait(&fixture->held);
+	gate_wait(&fixture->holding.held);
 	struct http_call *leaving = start(fixture, "/long/held");
 	WAIT_UNTIL(long_lane(fixture).queued == 1);
 	http_hang_up(leaving);
@@ -215,10 +147,10 @@ static void a_client_that_leaves_the_queue_makes_room(void **state)
 	struct http_call *queued = start(fixture, "/long/quick");
 	WAIT_UNTIL(long_lane(fixture).queued == 1);
 	assert_refused(fixture, "/long/quick");
-	gate_open(&fixture->go_on);
-	assert_answered(running, "\"held\"");
-	assert_answered(queued, "\"quick\"");
-	assert_int_equal(atomic_load(&fixture->held_count), 1);
+	gate_open(&fixture->holding.let_go);
+	http_join_expecting(running, "\"held\"");
+	http_join_expecting(queued, "\"quick\"");
+	assert_int_equal(atomic_load(&fixture->holding.held_count), 1);
 }
 
 /* A full short lane does not hold up long requests either. */
@@ -231,25 +163,25 @@ static void the_bulkhead_holds_both_ways(void **state)
 	assert_true(places <= MANY);
 	for (unsigned i = 0; i < places; i++)
 		held[i] = start(fixture, "/short/held");
-	WAIT_UNTIL(atomic_load(&fixture->held_count) == places);
+	WAIT_UNTIL(atomic_load(&fixture->holding.held_count) == places);
 	assert_status(fixture, "/long/quick", 200);
-	gate_open(&fixture->go_on);
+	gate_open(&fixture->holding.let_go);
 	for (unsigned i = 0; i < places; i++)
-		assert_answered(held[i], "\"held\"");
+		http_join_expecting(held[i], "\"held\"");
 }
 
 static void a_full_queue_of_writes_refuses_at_once(void **state)
 {
 	struct fixture *fixture = *state;
 	struct http_call *writing = start(fixture, "/write/slowly");
-	gate_wait(&fixture->held);
+	gate_wait(&fixture->holding.held);
 	struct http_call *waiting = start(fixture, "/write/quickly");
 	WAIT_UNTIL(test_db_stats(&fixture->server).writes_waiting == 1);
 	assert_refused(fixture, "/write/quickly");
 	assert_status(fixture, "/short/quick", 200);
-	gate_open(&fixture->go_on);
-	assert_answered(writing, "\"written\"");
-	assert_answered(waiting, "\"written\"");
+	gate_open(&fixture->holding.let_go);
+	http_join_expecting(writing, "\"written\"");
+	http_join_expecting(waiting, "\"written\"");
 }
 
 /* A request that waits for the writer lends its place in the lane to the next. */
@@ -257,15 +189,14 @@ static void waiting_requests_do_not_use_up_the_lane(void **state)
 {
 	struct fixture *fixture = *state;
 	struct http_call *writing = start(fixture, "/write/slowly");
-	gate_wait(&fixture->held);
+	gate_wait(&fixture->holding.held);
 	struct http_call *waiting = start(fixture, "/write/quickly");
 	WAIT_UNTIL(test_db_stats(&fixture->server).writes_waiting == 1);
-	WAIT_UNTIL(test_server_stats(&fixture->server).lanes[LANE_SHORT].waiting == 2);
-	assert_int_equal(
-		test_server_stats(&fixture->server).lanes[LANE_SHORT].running, 0);
-	gate_open(&fixture->go_on);
-	assert_answered(writing, "\"written\"");
-	assert_answered(waiting, "\"written\"");
+	WAIT_UNTIL(test_server_lane(&fixture->server, LANE_SHORT).waiting == 2);
+	assert_int_equal(test_server_lane(&fixture->server, LANE_SHORT).running, 0);
+	gate_open(&fixture->holding.let_go);
+	http_join_expecting(writing, "\"written\"");
+	http_join_expecting(waiting, "\"written\"");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

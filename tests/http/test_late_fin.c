@@ -5,26 +5,21 @@
  * runs in the middle of it.
  */
 #include <sched.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "tests/support/gate.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/holding.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_server.h"
 #include "tests/support/wait.h"
 
 static struct {
-	struct gate held; /* the network thread is */
-	struct gate go;
-	atomic_bool armed; /* the next question for unread bytes lets it go */
+	struct holding holding; /* of the network thread */
+	atomic_bool armed;      /* the next question for unread bytes lets it go */
 	atomic_uint asked;
 } fixture;
 
@@ -44,29 +39,15 @@ int ioctl(int fd, unsigned long request, ...)
 	int unread = 0;
 	if (request == FIONREAD && atomic_exchange(&fixture.armed, false)) {
 		atomic_fetch_add(&fixture.asked, 1);
-		gate_open(&fixture.go);
+		gate_open(&fixture.holding.let_go);
 		WAIT_UNTIL(ask_kernel(fd, FIONREAD, &unread) == 0 && unread == 0);
 	}
 	return ask_kernel(fd, request, arg);
 }
 
-static enum err hold_the_network(struct request *req, struct response *res)
-{
-	(void)req;
-	gate_open(&fixture.held);
-	gate_wait(&fixture.go);
-	return response_write(res, SPAN_LITERAL("\"held\""));
-}
-
-static enum err answer_ok(struct request *req, struct response *res)
-{
-	(void)req;
-	return response_write(res, SPAN_LITERAL("\"ok\""));
-}
-
 static const struct route routes[] = {
-	{ "GET", "/hold", hold_the_network, .lane = LANE_INLINE },
-	{ "GET", "/ok", answer_ok, .lane = LANE_INLINE },
+	{ "GET", "/hold", hold_lane, .lane = LANE_INLINE },
+	{ "GET", "/ok", answer_at_once, .lane = LANE_INLINE },
 };
 
 static void assert_answered(struct raw *raw)
@@ -90,16 +71,15 @@ static void it_is_not_lost(const char *last)
 	struct test_server server = { 0 };
 	struct raw holder;
 	struct raw victim;
-	gate_init(&fixture.held);
-	gate_init(&fixture.go);
+	holding_init(&fixture.holding);
 	atomic_store(&fixture.asked, 0);
 	test_server_init(&server);
-	test_server_start(&server, routes, sizeof routes / sizeof *routes, NULL);
+	test_server_start(&server, routes, sizeof routes / sizeof *routes, &fixture);
 	connect_and_ask(&holder, server.port);
 	connect_and_ask(&victim, server.port);
 
 	raw_send(&holder, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
-	gate_wait(&fixture.held);
+	gate_wait(&fixture.holding.held);
 	atomic_store(&fixture.armed, true);
 	raw_send_with_fin(&victim, last);
 	raw_close(&victim);
@@ -109,8 +89,7 @@ static void it_is_not_lost(const char *last)
 	assert_int_equal(atomic_load(&fixture.asked), 1);
 
 	test_server_stop(&server);
-	gate_finish(&fixture.go);
-	gate_finish(&fixture.held);
+	holding_finish(&fixture.holding);
 }
 
 static void with_half_a_request_line(void **state)

@@ -2,25 +2,21 @@
  * Connections are open files: the service takes as many as its settings need, and says
  * so when it is not given them.
  */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/process.h"
+#include "tests/support/test_dir.h"
 
 enum { BESIDE_CONNECTIONS = 256 };
 
 struct fixture {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	char database[96];
 	struct rlimit before;
 	struct process process;
@@ -29,8 +25,8 @@ struct fixture {
 static int set_up(void **state)
 {
 	static struct fixture fixture;
-	fixture = (struct fixture){ .dir = "/tmp/open-files-XXXXXX" };
-	assert_non_null(mkdtemp(fixture.dir));
+	fixture = (struct fixture){ 0 };
+	test_dir_make(fixture.dir);
 	snprintf(fixture.database, sizeof fixture.database,
 		"DATABASE_URL=sqlite:%s/test.db", fixture.dir);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &fixture.before), 0);
@@ -40,13 +36,12 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	static const char *const the_database[] = { "test.db", NULL };
 	struct fixture *fixture = *state;
-	char path[96];
 	setrlimit(RLIMIT_NOFILE, &fixture->before);
 	process_finish(&fixture->process);
-	snprintf(path, sizeof path, "%s/test.db", fixture->dir);
-	unlink(path);
-	return rmdir(fixture->dir);
+	test_dir_remove_with(fixture->dir, the_database);
+	return 0;
 }
 
 static void start(struct fixture *fixture, rlim_t connections)

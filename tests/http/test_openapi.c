@@ -5,24 +5,20 @@
  * request, that of a response, or else the response that has no body, is its answer.
  */
 #include <ctype.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "handlers/instance.h"
 #include "handlers/routes.h"
 #include "service/core/log.h"
 #include "service/http/percent.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/http.h"
+#include "tests/support/test_dir.h"
 
 struct fixture {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	struct instance *instance;
 	unsigned port;
 	json_t *doc;
@@ -33,8 +29,7 @@ static json_t *get_document(unsigned port)
 	struct http_response res = { 0 };
 	http_get(port, "/openapi.json", &res);
 	assert_int_equal(res.status, 200);
-	json_t *doc = json_loads(res.body, JSON_REJECT_DUPLICATES, NULL);
-	assert_non_null(doc);
+	json_t *doc = http_json(&res);
 	http_response_finish(&res);
 	return doc;
 }
@@ -436,8 +431,7 @@ static int set_up(void **state)
 	struct config config;
 	const char *path;
 	json_t *operations;
-	strcpy(fixture->dir, "/tmp/test_openapi.XXXXXX");
-	assert_non_null(mkdtemp(fixture->dir));
+	test_dir_make(fixture->dir);
 	settings_default(&config_settings, &config);
 	config.http.port = 0;
 	config.admin.port = 0;
@@ -456,13 +450,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
-	char command[128];
 	instance_destroy(fixture->instance);
 	json_decref(fixture->doc);
-	snprintf(command, sizeof command, "rm -rf %s", fixture->dir);
-	int failed = system(command);
+	test_dir_remove(fixture->dir);
 	free(fixture);
-	return failed;
+	return 0;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -3,18 +3,13 @@
  * wait there: whatever happens, the network thread goes on to serve others, and the
  * answer is the whole one, written once.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "db/stmt.h"
 #include "service/core/activity.h"
-#include "tests/support/gate.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/holding.h"
 #include "tests/support/http.h"
 #include "tests/support/test_server.h"
 #include "tests/support/wait.h"
@@ -22,9 +17,8 @@
 enum { READERS = 1 };
 
 struct fixture {
+	struct holding holding; /* the first: its handlers find it */
 	struct test_server server;
-	struct gate on_lane; /* the long statement runs where it may */
-	struct gate go_on;
 	atomic_uint runs;      /* of the handler under test */
 	atomic_uint lane_runs; /* of which not on the network thread */
 };
@@ -71,36 +65,11 @@ static enum err read_much(struct request *req, struct response *res)
 	return err == ERR_OK ? response_write(res, SPAN_LITERAL("]")) : err;
 }
 
-static enum err change_nothing(struct conn *conn, void *arg)
-{
-	(void)conn;
-	(void)arg;
-	return ERR_OK;
-}
-
 static enum err write_durably(struct request *req, struct response *res)
 {
 	struct fixture *fixture = req->app;
 	count_run(fixture);
-	enum err err = db_write(fixture->server.db, req->cancel, change_nothing, NULL);
-	return err == ERR_OK ? response_write(res, SPAN_LITERAL("\"written\"")) : err;
-}
-
-/* Keeps the only connection. */
-static enum err hold_reader(struct request *req, struct response *res)
-{
-	struct fixture *fixture = req->app;
-	AUTO_CONN *conn = NULL;
-	enum err err = db_read(fixture->server.db, req->cancel, &conn);
-	gate_open(&fixture->on_lane);
-	gate_wait(&fixture->go_on);
-	return err == ERR_OK ? response_write(res, SPAN_LITERAL("1")) : err;
-}
-
-static enum err answer_inline(struct request *req, struct response *res)
-{
-	(void)req;
-	return response_write(res, SPAN_LITERAL("\"here\""));
+	return write_nothing(req, res);
 }
 
 static const struct route routes[] = {
@@ -108,18 +77,18 @@ static const struct route routes[] = {
 	{ "GET", "/much", read_much, .lane = LANE_SHORT, .quick = true },
 	{ "GET", "/write", write_durably, .lane = LANE_SHORT, .quick = true },
 	{ "GET", "/hold", hold_reader, .lane = LANE_LONG },
-	{ "GET", "/inline", answer_inline, .lane = LANE_INLINE },
+	{ "GET", "/inline", answer_at_once, .lane = LANE_INLINE },
 };
 
 static int set_up(void **state)
 {
 	static struct fixture fixture;
 	fixture = (struct fixture){ 0 };
-	gate_init(&fixture.on_lane);
-	gate_init(&fixture.go_on);
+	holding_init(&fixture.holding);
 	test_server_init(&fixture.server);
 	fixture.server.db_config.readers = READERS;
 	test_server_open_db(&fixture.server);
+	fixture.holding.db = fixture.server.db;
 	test_server_start(
 		&fixture.server, routes, sizeof routes / sizeof *routes, &fixture);
 	*state = &fixture;
@@ -129,30 +98,21 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
-	gate_open(&fixture->go_on);
+	gate_open(&fixture->holding.let_go);
 	test_server_stop(&fixture->server);
-	gate_finish(&fixture->on_lane);
-	gate_finish(&fixture->go_on);
+	holding_finish(&fixture->holding);
 	return 0;
-}
-
-static void assert_answer(struct fixture *fixture, const char *path, const char *body)
-{
-	struct http_response res = { 0 };
-	http_get(fixture->server.port, path, &res);
-	assert_int_equal(res.status, 200);
-	assert_string_equal(res.body, body);
-	http_response_finish(&res);
 }
 
 static void a_short_read_is_answered_on_the_network_thread(void **state)
 {
 	struct fixture *fixture = *state;
-	assert_answer(fixture, "/little", "1"); /* opens the connection, on the lane */
+	/* Opens the connection, on the lane. */
+	http_get_expecting(fixture->server.port, "/little", "1");
 	atomic_store(&fixture->runs, 0);
 	atomic_store(&fixture->lane_runs, 0);
 	for (int i = 0; i < 200; i++)
-		assert_answer(fixture, "/little", "1");
+		http_get_expecting(fixture->server.port, "/little", "1");
 	assert_int_equal(atomic_load(&fixture->runs), 200);
 	assert_int_equal(atomic_load(&fixture->lane_runs), 0);
 }
@@ -161,7 +121,7 @@ static void a_read_that_takes_long_is_done_over_on_its_lane(void **state)
 {
 	struct fixture *fixture = *state;
 	struct http_response res = { 0 };
-	assert_answer(fixture, "/little", "1");
+	http_get_expecting(fixture->server.port, "/little", "1");
 	atomic_store(&fixture->runs, 0);
 	http_get(fixture->server.port, "/much", &res);
 	assert_int_equal(res.status, 200);
@@ -176,27 +136,22 @@ static void a_read_that_takes_long_is_done_over_on_its_lane(void **state)
 static void a_read_that_would_wait_for_a_connection_waits_on_its_lane(void **state)
 {
 	struct fixture *fixture = *state;
-	struct http_call *holder = http_start(
-		fixture->server.port, &(struct http_request){ .path = "/hold" });
-	gate_wait(&fixture->on_lane);
-	struct http_call *reader = http_start(
-		fixture->server.port, &(struct http_request){ .path = "/little" });
+	struct http_call *holder = http_start_get(fixture->server.port, "/hold");
+	gate_wait(&fixture->holding.held);
+	struct http_call *reader = http_start_get(fixture->server.port, "/little");
 	WAIT_UNTIL(test_db_stats(&fixture->server).readers_waited_for == 1);
-	assert_answer(fixture, "/inline", "\"here\""); /* the network thread is free */
-	gate_open(&fixture->go_on);
-	struct http_response res = { 0 };
+	/* The network thread is free. */
+	http_get_expecting(fixture->server.port, "/inline", "\"quick\"");
+	gate_open(&fixture->holding.let_go);
 	http_join(holder, NULL);
-	http_join(reader, &res);
-	assert_int_equal(res.status, 200);
-	assert_string_equal(res.body, "1");
-	http_response_finish(&res);
+	http_join_expecting(reader, "1");
 	assert_int_equal(atomic_load(&fixture->runs), 2);
 }
 
 static void a_write_goes_to_its_lane(void **state)
 {
 	struct fixture *fixture = *state;
-	assert_answer(fixture, "/write", "\"written\"");
+	http_get_expecting(fixture->server.port, "/write", "\"written\"");
 	assert_int_equal(atomic_load(&fixture->runs), 2);
 	assert_int_equal(atomic_load(&fixture->lane_runs), 1);
 }
@@ -205,17 +160,15 @@ static void a_write_goes_to_its_lane(void **state)
 static void a_hang_up_ends_one_that_was_done_over(void **state)
 {
 	struct fixture *fixture = *state;
-	struct http_call *holder = http_start(
-		fixture->server.port, &(struct http_request){ .path = "/hold" });
-	gate_wait(&fixture->on_lane);
-	struct http_call *reader = http_start(
-		fixture->server.port, &(struct http_request){ .path = "/little" });
+	struct http_call *holder = http_start_get(fixture->server.port, "/hold");
+	gate_wait(&fixture->holding.held);
+	struct http_call *reader = http_start_get(fixture->server.port, "/little");
 	WAIT_UNTIL(test_db_stats(&fixture->server).readers_waited_for == 1);
 	http_hang_up(reader);
 	WAIT_UNTIL(test_db_stats(&fixture->server).readers_waited_for == 0);
 	WAIT_UNTIL(
 		test_server_stats(&fixture->server).cancelled[CANCEL_CLIENT_GONE] == 1);
-	gate_open(&fixture->go_on);
+	gate_open(&fixture->holding.let_go);
 	http_join(holder, NULL);
 }
 

@@ -4,22 +4,14 @@
  */
 #include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/stages.h"
+#include "tests/support/test_list.h"
 #include "tests/support/wait.h"
-
-/* A test that fails leaves its server behind: the next ones would fail for that. */
-static bool others_have_failed;
 
 static bool is_idle(struct stage_test *test)
 {
@@ -28,14 +20,17 @@ static bool is_idle(struct stage_test *test)
 	return poll(&idle, 1, 0) == 1;
 }
 
-static void enter(struct stage_test *test, const struct stage *stage)
+static void start(struct stage_test *test, const struct stage *stage, const char *how)
 {
-	if (others_have_failed)
-		skip();
-	others_have_failed = true;
 	stage_init(test, stage);
+	failure_page_tell(&test->page, "the service ends by", "%s", how);
 	stage_start(test);
-	assert_true(stage_enter(test, "", NULL));
+}
+
+static void drain(struct stage_test *test)
+{
+	failure_page_event(&test->page, "the service is told to drain");
+	server_drain(test->server.server);
 }
 
 /*
@@ -51,7 +46,7 @@ static void assert_refuses_connections(struct stage_test *test)
 static void assert_whole_answer(struct stage_test *test)
 {
 	struct http_response res;
-	raw_read(&test->victim, &res);
+	stage_read(test, &res);
 	assert_int_equal(res.status, 200);
 	assert_true(res.whole);
 	if (!test->stage->sends) /* else the header was sent before */
@@ -62,28 +57,28 @@ static void assert_whole_answer(struct stage_test *test)
 static void a_drain_lets_it_finish(void **state)
 {
 	static struct stage_test test;
-	enter(&test, *state);
+	start(&test, *state, "draining until it is idle");
+	stage_expect_result(&test, ERR_OK);
+	stage_expect_log(&test, "status", "200");
+	stage_expect_log(&test, "cause", PAGE_NOTHING);
+	assert_true(stage_enter(&test, "", NULL));
 
 	assert_false(is_idle(&test));
-	server_drain(test.server.server);
-	server_drain(test.server.server);
+	drain(&test);
+	drain(&test);
 	assert_true(server_is_draining(test.server.server));
 	assert_false(is_idle(&test));
 	assert_refuses_connections(&test);
 	stage_release(&test);
 	assert_whole_answer(&test);
 	WAIT_UNTIL(is_idle(&test));
-	json_t *line = stage_log_line(&test);
-	assert_int_equal(log_int(line, "status"), 200);
-	assert_null(json_object_get(line, "cause"));
-	json_decref(line);
+	stage_check_log(&test);
 
 	test_server_shut_down(&test.server);
 	if (!test.stage->sends)
 		assert_true(raw_is_closed(&test.victim));
-	stage_leave_shut_down(&test, ERR_OK);
+	stage_leave_shut_down(&test);
 	stage_finish(&test);
-	others_have_failed = false;
 }
 
 /*
@@ -102,6 +97,7 @@ static void *finish_commit(void *arg)
 static void shut_down(struct stage_test *test)
 {
 	pthread_t thread;
+	failure_page_event(&test->page, "the service is told to end");
 	if (!test->stage->finishes) {
 		test_server_shut_down(&test->server);
 		return;
@@ -115,7 +111,7 @@ static void assert_told(struct stage_test *test)
 {
 	struct http_response res;
 	const struct stage *stage = test->stage;
-	raw_read(&test->victim, &res);
+	stage_read(test, &res);
 	if (!stage->state)
 		assert_int_equal(res.status, 0); /* it was no request yet */
 	else if (stage->finishes)
@@ -128,47 +124,45 @@ static void assert_told(struct stage_test *test)
 	assert_true(stage->sends || raw_is_closed(&test->victim));
 }
 
-static void assert_logged(struct stage_test *test)
+static void expect_to_be_logged(struct stage_test *test)
 {
-	json_t *line = stage_log_line(test);
-	if (!line)
+	const struct stage *stage = test->stage;
+	if (!stage->state)
 		return;
-	if (test->stage->finishes) {
-		assert_int_equal(log_int(line, "status"), 200);
-		assert_true(json_is_true(json_object_get(line, "committed")));
+	if (stage->finishes) {
+		stage_expect_log(test, "status", "200");
+		stage_expect_log(test, "committed", "true");
 	} else {
-		assert_int_equal(log_int(line, "status"), test->stage->sends ? 200 : 503);
-		assert_string_equal(log_text(line, "cause"), "shutdown");
-		assert_string_equal(
-			log_text(line, "cancelled_while"), test->stage->state);
+		stage_expect_log(test, "status", stage->sends ? "200" : "503");
+		stage_expect_log(test, "cause", "shutdown");
+		stage_expect_log(test, "cancelled_while", stage->state);
 	}
-	json_decref(line);
 }
 
-static void end_in(struct stage_test *test, bool drain)
+static void end_in(const struct stage *stage, bool drains)
 {
-	if (drain)
-		server_drain(test->server.server);
-	shut_down(test);
-	assert_logged(test);
-	assert_told(test);
-	stage_leave_shut_down(test, ERR_SHUTDOWN);
-	stage_finish(test);
-	others_have_failed = false;
+	static struct stage_test test;
+	start(&test, stage, drains ? "the end of its drain" : "no drain");
+	stage_expect_result(&test, ERR_SHUTDOWN);
+	expect_to_be_logged(&test);
+	assert_true(stage_enter(&test, "", NULL));
+	if (drains)
+		drain(&test);
+	shut_down(&test);
+	stage_check_log(&test);
+	assert_told(&test);
+	stage_leave_shut_down(&test);
+	stage_finish(&test);
 }
 
 static void the_end_of_the_drain_ends_it(void **state)
 {
-	static struct stage_test test;
-	enter(&test, *state);
-	end_in(&test, true);
+	end_in(*state, true);
 }
 
 static void a_shutdown_without_a_drain_ends_it(void **state)
 {
-	static struct stage_test test;
-	enter(&test, *state);
-	end_in(&test, false);
+	end_in(*state, false);
 }
 
 /*
@@ -265,57 +259,27 @@ static void many_requests_are_ended_together(void **state)
  * All of them.
  */
 
-struct list {
-	struct CMUnitTest tests[256];
-	size_t count;
-	size_t with_names; /* that are to be freed: the first ones */
-};
-
-static void add(struct list *list, const char *what, CMUnitTestFunction test,
-	const struct stage *stage)
+static void add_stage(struct test_list *list, const struct stage *stage)
 {
-	char *name = NULL;
-	assert_true(asprintf(&name, "%s, while %s", what, stage->name) > 0);
-	for (char *at = name; *at; at++)
-		if (*at == ' ')
-			*at = '_';
-	list->tests[list->count++] = (struct CMUnitTest){ name, test, NULL, NULL,
-		(void *)stage };
+	if (stage->finite)
+		test_list_add(list, a_drain_lets_it_finish, stage,
+			"a drain lets it finish, while %s", stage->name);
+	test_list_add(list, the_end_of_the_drain_ends_it, stage,
+		"the end of the drain ends it, while %s", stage->name);
+	test_list_add(list, a_shutdown_without_a_drain_ends_it, stage,
+		"a shutdown without a drain ends it, while %s", stage->name);
 }
 
-static void add_stages(struct list *list)
-{
-	for (const struct stage *stage = stages; stage < stages + stages_count; stage++) {
-		if (stage->finite)
-			add(list, "a drain lets it finish", a_drain_lets_it_finish,
-				stage);
-		add(list, "the end of the drain ends it", the_end_of_the_drain_ends_it,
-			stage);
-		add(list, "a shutdown without a drain ends it",
-			a_shutdown_without_a_drain_ends_it, stage);
-	}
-	list->with_names = list->count;
-}
+#define ADD(test) test_list_add(&list, test, NULL, "%s", #test)
 
-/* An argument chooses among the tests. */
 int main(int argc, char **argv)
 {
-	static struct list list;
-	const struct CMUnitTest others[] = {
-		cmocka_unit_test(a_server_without_requests_is_idle_at_once),
-		cmocka_unit_test(
-			a_late_request_over_an_open_connection_is_answered_and_is_its_last),
-		cmocka_unit_test(idle_connections_are_closed_at_the_end),
-		cmocka_unit_test(many_requests_are_ended_together),
-	};
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
-	add_stages(&list);
-	memcpy(list.tests + list.count, others, sizeof others);
-	list.count += sizeof others / sizeof *others;
-	int failed = _cmocka_run_group_tests(
-		"shutdown", list.tests, list.count, NULL, NULL);
-	for (size_t i = 0; i < list.with_names; i++)
-		free((char *)list.tests[i].name);
-	return failed;
+	static struct test_list list;
+	for (unsigned i = 0; i < stages_count; i++)
+		add_stage(&list, &stages[i]);
+	ADD(a_server_without_requests_is_idle_at_once);
+	ADD(a_late_request_over_an_open_connection_is_answered_and_is_its_last);
+	ADD(idle_connections_are_closed_at_the_end);
+	ADD(many_requests_are_ended_together);
+	return test_list_run(&list, "shutdown", argc, argv);
 }

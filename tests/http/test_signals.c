@@ -3,27 +3,21 @@
  * in flight gets the drain's time; a second signal cuts that short; the exit status is 0,
  * and under AddressSanitizer that also says that nothing leaked.
  */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/process.h"
 #include "tests/support/raw.h"
+#include "tests/support/test_dir.h"
 #include "tests/support/wait.h"
 
 #define ITEM "{\"name\":\"bolt\",\"category\":\"m8\"}"
 
 struct fixture {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	char database[96];
 	char drain_timeout[64];
 	struct process process;
@@ -38,10 +32,8 @@ struct fixture {
 static int set_up(void **state)
 {
 	static struct fixture fixture;
-	fixture = (struct fixture){
-		.dir = "/tmp/signals-XXXXXX", .raw.fd = -1, .probe.fd = -1
-	};
-	assert_non_null(mkdtemp(fixture.dir));
+	fixture = (struct fixture){ .raw.fd = -1, .probe.fd = -1 };
+	test_dir_make(fixture.dir);
 	snprintf(fixture.database, sizeof fixture.database,
 		"DATABASE_URL=sqlite:%s/test.db", fixture.dir);
 	*state = &fixture;
@@ -50,14 +42,13 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	static const char *const the_database[] = { "test.db", NULL };
 	struct fixture *fixture = *state;
-	char path[96];
 	raw_close(&fixture->raw);
 	raw_close(&fixture->probe);
 	process_finish(&fixture->process);
-	snprintf(path, sizeof path, "%s/test.db", fixture->dir);
-	unlink(path);
-	return rmdir(fixture->dir); /* nothing is beside it: no WAL, for one */
+	test_dir_remove_with(fixture->dir, the_database); /* no WAL was left */
+	return 0;
 }
 
 static void start(struct fixture *fixture, const char *drain_timeout)

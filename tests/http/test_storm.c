@@ -9,20 +9,14 @@
  */
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "db/stmt.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/http.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_server.h"

@@ -3,20 +3,15 @@
  * By the kernel's high-water mark of the memory of a process of its own.
  */
 #include <poll.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/process.h"
 #include "tests/support/raw.h"
+#include "tests/support/test_dir.h"
 
 enum {
 	ITEMS = 1000000 / HANGUP_SLOWDOWN, /* sanitizers count their own memory */
@@ -27,15 +22,14 @@ enum {
 
 struct fixture {
 	struct process process;
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	char url[128];
 };
 
 static int set_up(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof *fixture);
-	strcpy(fixture->dir, "/tmp/hangup-test-XXXXXX");
-	assert_non_null(mkdtemp(fixture->dir));
+	test_dir_make(fixture->dir);
 	snprintf(fixture->url, sizeof fixture->url, "DATABASE_URL=sqlite:%s/test.db",
 		fixture->dir);
 	process_start(&fixture->process, (const char *const[]){ fixture->url, NULL });
@@ -45,15 +39,11 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = { "test.db", "test.db-wal", "test.db-shm" };
+	static const char *const names[] = { "test.db", "test.db-wal", "test.db-shm",
+		NULL };
 	struct fixture *fixture = *state;
 	process_finish(&fixture->process);
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		char path[128];
-		snprintf(path, sizeof path, "%s/%s", fixture->dir, names[i]);
-		unlink(path);
-	}
-	assert_int_equal(rmdir(fixture->dir), 0);
+	test_dir_remove_with(fixture->dir, names);
 	free(fixture);
 	return 0;
 }

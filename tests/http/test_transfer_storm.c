@@ -2,20 +2,14 @@
  * Sixty-four slow exports and sixty-four slow imports at once: those that do not fit are
  * refused at once, and point reads and writes go on as if nothing were.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "handlers/routes.h"
 #include "handlers/seed.h"
 #include "tests/support/app_server.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/raw.h"
 #include "tests/support/wait.h"
 
@@ -64,18 +58,14 @@ static void start_import(struct app_server *test, struct raw *raw, int number)
 		number);
 }
 
-static struct pool_stats long_lane(struct app_server *test)
-{
-	return test_server_stats(&test->server).lanes[LANE_LONG];
-}
-
 /* As many as do not fit: each has its answer, while the others still run. */
 static void assert_refusals(struct app_server *test)
 {
 	enum { FIT = LONG_THREADS + LONG_QUEUE };
-	WAIT_UNTIL(long_lane(test).refused == 2 * SLOW - FIT);
-	WAIT_UNTIL(long_lane(test).waiting == LONG_THREADS); /* for their clients */
-	assert_int_equal(long_lane(test).queued, LONG_QUEUE);
+	WAIT_UNTIL(test_server_lane(&test->server, LANE_LONG).refused == 2 * SLOW - FIT);
+	WAIT_UNTIL(test_server_lane(&test->server, LANE_LONG).waiting ==
+		LONG_THREADS); /* for their clients */
+	assert_int_equal(test_server_lane(&test->server, LANE_LONG).queued, LONG_QUEUE);
 }
 
 static void assert_refused(struct raw *raw)

@@ -3,21 +3,15 @@
  * those that somebody was told of, and those that the log says were committed for a
  * client that had left; and the service is as it was before.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "handlers/routes.h"
 #include "tests/support/app_server.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"

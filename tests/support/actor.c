@@ -52,7 +52,7 @@ bool actor_blocks(struct actor *actor)
 	while (!actor->returned && asleep < LOOKS) {
 		asleep = sleeps(actor->tid) ? asleep + 1 : 0;
 		if (instant_before(until, instant_now()))
-			abort();
+			patience_lost();
 		sched_yield();
 	}
 	return !actor->returned;

@@ -1,14 +1,11 @@
 #include "tests/support/app_server.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "handlers/openapi_parts.h"
 #include "handlers/routes.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
@@ -131,14 +128,4 @@ void app_server_post_behind_a_write(struct app_server *test, const char *path,
 			return;
 		http_response_finish(ret);
 	}
-}
-
-json_t *http_json(const struct http_response *res)
-{
-	json_error_t error;
-	json_t *json = json_loadb(res->body ? res->body : "", res->body_len,
-		JSON_REJECT_DUPLICATES, &error);
-	if (!json)
-		fail_msg("%s in: %s", error.text, res->body ? res->body : "(no body)");
-	return json;
 }

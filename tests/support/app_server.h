@@ -61,7 +61,4 @@ unsigned app_server_status(struct app_server *test, const char *method, const ch
 void app_server_post_behind_a_write(struct app_server *test, const char *path,
 	const char *body, struct http_response *ret);
 
-/* The body as JSON; the caller gets a reference. */
-json_t *http_json(const struct http_response *res);
-
 #endif

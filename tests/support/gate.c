@@ -1,7 +1,6 @@
 #include "tests/support/gate.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "service/core/clock.h"
 #include "tests/support/wait.h"
@@ -37,7 +36,7 @@ void gate_wait_at(struct gate *gate, const char *name, const char *file, int lin
 	pthread_mutex_unlock(&gate->lock);
 	if (!open) {
 		fprintf(stderr, "%s:%d: nobody opened %s\n", file, line, name);
-		abort();
+		patience_lost();
 	}
 }
 

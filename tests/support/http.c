@@ -2,18 +2,15 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <curl/curl.h>
-#include <cmocka.h>
 
+#include "tests/support/cmocka.h"
 #include "tests/support/wait.h"
 
 /*
@@ -86,6 +83,16 @@ json_t *http_problem(const struct http_response *res, unsigned status, const cha
 	assert_header(res, "X-Request-Id",
 		json_string_value(json_object_get(problem, "instance")));
 	return problem;
+}
+
+json_t *http_json(const struct http_response *res)
+{
+	json_error_t error;
+	json_t *json = json_loadb(res->body ? res->body : "", res->body_len,
+		JSON_REJECT_DUPLICATES, &error);
+	if (!json)
+		fail_msg("%s in: %s", error.text, res->body ? res->body : "(no body)");
+	return json;
 }
 
 void http_assert_problem(
@@ -264,6 +271,20 @@ unsigned http_get_status(unsigned port, const char *path)
 	return status;
 }
 
+static void expect(struct http_response *res, const char *body)
+{
+	assert_int_equal(res->status, 200);
+	assert_string_equal(res->body, body);
+	http_response_finish(res);
+}
+
+void http_get_expecting(unsigned port, const char *path, const char *body)
+{
+	struct http_response res;
+	http_get(port, path, &res);
+	expect(&res, body);
+}
+
 /*
  * Calls in a thread of their own.
  */
@@ -314,6 +335,11 @@ struct http_call *http_start(unsigned port, const struct http_request *req)
 	return call;
 }
 
+struct http_call *http_start_get(unsigned port, const char *path)
+{
+	return http_start(port, &(struct http_request){ .path = path });
+}
+
 void http_join(struct http_call *call, struct http_response *ret)
 {
 	pthread_join(call->thread, NULL);
@@ -322,6 +348,13 @@ void http_join(struct http_call *call, struct http_response *ret)
 		take_response(&call->transfer, call->code, ret);
 	clean_up(&call->transfer);
 	free(call);
+}
+
+void http_join_expecting(struct http_call *call, const char *body)
+{
+	struct http_response res;
+	http_join(call, &res);
+	expect(&res, body);
 }
 
 void http_hang_up(struct http_call *call)

@@ -37,6 +37,9 @@ void http_response_take_head(struct http_response *res, char *head);
 
 void http_response_finish(struct http_response *res); /* safe on a zeroed one */
 
+/* The body as JSON, without which the test fails; the caller gets a reference. */
+json_t *http_json(const struct http_response *res);
+
 /* Fails the test unless res is a whole problem document of that status and type, with
  * everything that each of them must have; returns it, for the caller to release. */
 json_t *http_problem(const struct http_response *res, unsigned status, const char *type);
@@ -59,6 +62,9 @@ void http_get(unsigned port, const char *path, struct http_response *ret);
 /* The status of GET path. */
 unsigned http_get_status(unsigned port, const char *path);
 
+/* Fails the test unless GET path is answered with 200 and that body. */
+void http_get_expecting(unsigned port, const char *path, const char *body);
+
 /* Several requests over one connection, as long as the server keeps it. */
 struct http_session;
 struct http_session *http_session_create(unsigned port);
@@ -71,9 +77,13 @@ unsigned http_session_connections(const struct http_session *session);
 /* A request in a thread of its own. */
 struct http_call;
 struct http_call *http_start(unsigned port, const struct http_request *req);
+struct http_call *http_start_get(unsigned port, const char *path);
 
 /* Waits for the answer and frees the call. ret may be NULL. */
 void http_join(struct http_call *call, struct http_response *ret);
+
+/* The same, and fails the test unless the answer is 200 with that body. */
+void http_join_expecting(struct http_call *call, const char *body);
 
 /* Closes the connection, whatever has come, and frees the call. */
 void http_hang_up(struct http_call *call);

@@ -1,23 +1,16 @@
 #include "tests/support/items_db.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "db/migrate.h"
-#include "tests/support/test_db.h"
+#include "tests/support/cmocka.h"
 
 int items_db_setup(void **state)
 {
 	struct items_db *test = calloc(1, sizeof *test);
 	assert_non_null(test);
-	snprintf(test->dir, sizeof test->dir, "%s/items-db-XXXXXX", test_db_base());
-	assert_non_null(mkdtemp(test->dir));
+	test_dir_make_in_memory(test->dir);
 	snprintf(test->path, sizeof test->path, "%s/test.db", test->dir);
 	struct db_config config = db_config_default();
 	struct migrate_report report;
@@ -32,16 +25,10 @@ int items_db_setup(void **state)
 
 int items_db_teardown(void **state)
 {
-	static const char *const suffixes[] = { "", "-wal", "-shm" };
 	struct items_db *test = *state;
 	db_close(test->db);
 	cancel_unref(test->token);
-	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-		char path[128];
-		snprintf(path, sizeof path, "%s%s", test->path, suffixes[i]);
-		unlink(path);
-	}
-	rmdir(test->dir);
+	test_dir_remove(test->dir);
 	free(test);
 	return 0;
 }

@@ -6,9 +6,10 @@
  * cmocka: *state is a struct items_db.
  */
 #include "db/items.h"
+#include "tests/support/test_dir.h"
 
 struct items_db {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	char path[96];
 	struct db *db;
 	struct cancel *token; /* fires only if the test fires it */

@@ -2,16 +2,12 @@
 
 #include <assert.h>
 #include <regex.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "tests/support/cmocka.h"
 
 #define NAME  "[a-zA-Z_][a-zA-Z0-9_]*"
 #define LABEL NAME "=\"([^\"\\\n]|\\\\[\\\\\"n])*\""

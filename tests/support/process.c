@@ -1,15 +1,12 @@
 #include "tests/support/process.h"
 
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "tests/support/cmocka.h"
 
 enum { SETTINGS_MAX = 32, ENVIRONMENT_MAX = 512 };
 

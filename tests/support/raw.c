@@ -6,9 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <setjmp.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "tests/support/cmocka.h"
 #include "tests/support/wait.h"
 
 /*
@@ -139,7 +136,7 @@ static bool receive(struct raw *raw, bool *ret_clean)
 	if (poll(&readable, 1, PATIENCE_MS) != 1) {
 		fprintf(stderr, "client %s: nothing to read, and not closed\n",
 			raw->address);
-		abort();
+		patience_lost();
 	}
 	make_room(raw, PIECE);
 	ssize_t got = recv(raw->fd, raw->data + raw->len, PIECE, 0);

@@ -6,14 +6,27 @@
  * victim. What ends it there (its client, its deadline, the service) is the test's;
  * what must be true of the place afterwards is the stage's.
  *
+ *	stage_init(&test, stage);
+ *	failure_page_tell(&test.page, "leaves by", "a FIN");
+ *	stage_start(&test);
+ *	stage_expect_log(&test, "cause", "client_gone");
+ *	stage_expect_result(&test, ERR_CLIENT_GONE);
  *	stage_enter(&test, "", NULL);      the victim is there now
  *	raw_close(&test.victim);
- *	json_t *line = stage_log_line(&test);
- *	stage_leave(&test, ERR_CLIENT_GONE);
+ *	stage_check_log(&test);
+ *	stage_leave(&test);
+ *	stage_finish(&test);
+ *
+ * A test that fails leaves a page (failure_page.h), if failure_page_tear_down() is its
+ * teardown, and its server: the tests after it are skipped, which would fail for that.
  *
  * No stage is reached by waiting for some time: a gate or a count says so.
+ *
+ * stages.c has the table of the places, stage_victims.c the routes, stage_test.c what a
+ * test does, stage_page.c what its page tells.
  */
-#include "tests/support/gate.h"
+#include "tests/support/failure_page.h"
+#include "tests/support/holding.h"
 #include "tests/support/http.h"
 #include "tests/support/raw.h"
 #include "tests/support/test_server.h"
@@ -41,9 +54,13 @@ struct stage {
 extern const struct stage stages[];
 extern const unsigned stages_count;
 
+/* Fails the test when there is none. */
+const struct stage *stage_named(const char *name);
+
 enum { STAGE_ROUTES_MAX = 32 };
 
 struct stage_test {
+	struct holding holding; /* what prepare() starts; the first: handlers find it */
 	const struct stage *stage;
 	struct test_server server;
 	struct raw victim;
@@ -55,8 +72,6 @@ struct stage_test {
 
 	struct gate reached; /* the victim is there */
 	struct gate fired;   /* its token has fired; or the test lets it go on */
-	struct gate held;    /* what prepare() starts holds the place */
-	struct gate let_go;  /* and may stop to */
 	struct gate synced;  /* the disk is in the middle of a sync */
 	struct gate sync;    /* and may finish it */
 	struct http_call *holder;
@@ -68,18 +83,34 @@ struct stage_test {
 	_Atomic int result; /* enum err: what the victim's handler returned; -1 not yet */
 	atomic_uint begun;  /* victims' handlers */
 	atomic_uint uninvited; /* handlers of requests that must never be started */
+
+	struct failure_page page;
+	bool runs;           /* between stage_start() and stage_finish() */
+	enum err expected;   /* stage_expect_result()'s */
+	char log_line[1024]; /* the victim's, once stage_check_log() has it */
 };
 
+/* Opens the page. Skips the test if one before it has failed. */
 void stage_init(struct stage_test *test, const struct stage *stage);
 void stage_start(struct stage_test *test);
+
+/* What the field of the victim's log line will be: a text as in failure_page_expect(). */
+void stage_expect_log(struct stage_test *test, const char *field, const char *expected);
+
+/* What will end the victim, ERR_OK: nothing. From that and from the stage follow what
+ * its handler returns, whether it is called at all, and what is kept. */
+void stage_expect_result(struct stage_test *test, enum err result);
 
 /* Sends the victim's request with these header lines, and bytes behind it (or NULL).
  * Waits until it is in its stage: false when it has ended before that. */
 bool stage_enter(struct stage_test *test, const char *headers, const char *behind);
 
-/* Waits for the victim's log line; the caller gets a reference. NULL for a stage
- * whose request is not begun, and then it has waited for the other line. */
-json_t *stage_log_line(struct stage_test *test);
+/* raw_read() for the victim. */
+void stage_read(struct stage_test *test, struct http_response *ret);
+
+/* Waits for the victim's log line, and fails the test unless it is as expected. For a
+ * stage whose request is not begun it waits for the line that says so. */
+void stage_check_log(struct stage_test *test);
 
 /* Returns when a request with these header lines, on the victims' terms otherwise, has
  * run out of time: a victim that came before it has too. */
@@ -92,14 +123,14 @@ void stage_wait_for_watcher(struct stage_test *test);
 /* Lets go of the place: a victim that is not cancelled goes on to its end. */
 void stage_release(struct stage_test *test);
 
-/* Releases the place if that has not been done. Fails the test unless everything is back, the handler was
- * called and has returned result as the stage says, no uninvited request was
+/* Releases the place if that has not been done. Fails the test unless everything is
+ * back, the handler was called and has returned as expected, no uninvited request was
  * started, nothing half-done was kept, and a second request finds the same database
  * connection unharmed. */
-void stage_leave(struct stage_test *test, enum err result);
+void stage_leave(struct stage_test *test);
 
 /* The same for a server that is shut down: only what can be seen then. */
-void stage_leave_shut_down(struct stage_test *test, enum err result);
+void stage_leave_shut_down(struct stage_test *test);
 
 /* Ends the test's server, and fails the test when something is left over. */
 void stage_finish(struct stage_test *test);

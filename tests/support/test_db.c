@@ -1,18 +1,11 @@
 #include "tests/support/test_db.h"
 
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "db/migrate.h"
 #include "db/stmt.h"
+#include "tests/support/cmocka.h"
 
 static const struct migration history[] = {
 	{ 1, "note",
@@ -20,20 +13,10 @@ static const struct migration history[] = {
 		" about INTEGER REFERENCES note DEFERRABLE INITIALLY DEFERRED) STRICT" },
 };
 
-const char *test_db_base(void)
-{
-	enum { ENOUGH_MIB = 1024 };
-	struct statvfs room;
-	if (access("/dev/shm", W_OK) != 0 || statvfs("/dev/shm", &room) != 0)
-		return "/tmp";
-	return room.f_bavail * room.f_frsize >> 20 >= ENOUGH_MIB ? "/dev/shm" : "/tmp";
-}
-
 void test_db_init(struct test_db *test)
 {
 	*test = (struct test_db){ 0 };
-	snprintf(test->dir, sizeof test->dir, "%s/hangup-db-XXXXXX", test_db_base());
-	assert_non_null(mkdtemp(test->dir));
+	test_dir_make_in_memory(test->dir);
 	snprintf(test->path, sizeof test->path, "%s/test.db", test->dir);
 	test->config = db_config_default();
 	test->config.path = test->path;
@@ -55,15 +38,9 @@ void test_db_close(struct test_db *test)
 
 void test_db_finish(struct test_db *test)
 {
-	static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
 	test_db_close(test);
 	cancel_unref(test->token);
-	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-		char path[128];
-		snprintf(path, sizeof path, "%s%s", test->path, suffixes[i]);
-		unlink(path);
-	}
-	rmdir(test->dir);
+	test_dir_remove(test->dir);
 }
 
 sqlite3 *test_db_stranger(const char *path)

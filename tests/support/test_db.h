@@ -10,18 +10,15 @@
 #include <sqlite3.h>
 
 #include "db/db.h"
+#include "tests/support/test_dir.h"
 
 struct test_db {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	char path[96];
 	struct db_config config; /* may be changed before test_db_open() */
 	struct db *db;           /* NULL before test_db_open() */
 	struct cancel *token;    /* fires only if the test fires it */
 };
-
-/* Where the tests' directories are: in memory where that can be had, for they sync
- * thousands of times; not where there is little of it, as the 64 MB of a container. */
-const char *test_db_base(void);
 
 /* Makes the directory and the schema. */
 void test_db_init(struct test_db *test);

@@ -2,21 +2,18 @@
 
 #include <assert.h>
 #include <dirent.h>
-#include <ftw.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
-#include <cmocka.h>
 
 #include "db/migrate.h"
 #include "handlers/settings.h"
 #include "service/core/log.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/wait.h"
 
 static unsigned entries_in(const char *path)
@@ -56,12 +53,12 @@ static void start_first_thread(void)
 void test_server_init(struct test_server *test)
 {
 	struct config defaults;
-	*test = (struct test_server){ .dir = "/tmp/hangup-test-XXXXXX" };
+	*test = (struct test_server){ 0 };
 	signal(SIGPIPE, SIG_IGN); /* as the program does */
 	start_first_thread();
 	test->fds_before = count_fds();
 	test->threads_before = count_threads();
-	assert_non_null(mkdtemp(test->dir));
+	test_dir_make(test->dir);
 	snprintf(test->db_path, sizeof test->db_path, "%s/test.db", test->dir);
 	settings_default(&config_settings, &defaults);
 	test->config = defaults.http;
@@ -98,6 +95,11 @@ struct server_stats test_server_stats(struct test_server *test)
 	struct server_stats stats;
 	server_stats(test->server, &stats);
 	return stats;
+}
+
+struct pool_stats test_server_lane(struct test_server *test, enum lane lane)
+{
+	return test_server_stats(test).lanes[lane];
 }
 
 struct db_stats test_db_stats(struct test_server *test)
@@ -137,25 +139,15 @@ void test_server_shut_down(struct test_server *test)
 	test->server = NULL;
 }
 
-static int remove_entry(
-	const char *path, const struct stat *stat, int type, struct FTW *ftw)
-{
-	(void)stat;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 void test_server_stop(struct test_server *test)
 {
-	enum { DEPTH = 8 };
 	uint64_t dropped = log_dropped();
 	test_server_wait_at_rest(test);
 	test_server_shut_down(test);
 	db_close(test->db);
 	log_stop();
 	log_reader_stop(&test->log);
-	nftw(test->dir, remove_entry, DEPTH, FTW_DEPTH | FTW_PHYS);
+	test_dir_remove(test->dir);
 	assert_int_equal(log_dropped(), dropped);
 	assert_int_equal(count_fds(), test->fds_before);
 	/* A joined thread leaves the list a moment later: now, and perhaps one of an

@@ -16,9 +16,10 @@
 #include "db/db.h"
 #include "service/http/server.h"
 #include "tests/support/log_reader.h"
+#include "tests/support/test_dir.h"
 
 struct test_server {
-	char dir[64]; /* removed at the end, with what is in it */
+	char dir[TEST_DIR_SIZE]; /* removed at the end, with what is in it */
 	char db_path[96];
 	struct http_settings config; /* the defaults, PORT=0 */
 	struct db_config db_config;  /* the defaults, and db_path */
@@ -57,6 +58,7 @@ void test_server_stop(struct test_server *test);
 
 /* server_stats() and db_stats(), as values. */
 struct server_stats test_server_stats(struct test_server *test);
+struct pool_stats test_server_lane(struct test_server *test, enum lane lane);
 struct db_stats test_db_stats(struct test_server *test);
 
 /* Runs sql on a connection of its own. */

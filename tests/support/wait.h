@@ -24,6 +24,11 @@ struct patience patience_begin(const char *what, const char *file, int line);
  * the test program, as gate_wait() does: any thread may wait. */
 void patience_spend(const struct patience *patience);
 
+/* The end of whoever has waited in vain and has said for what: calls what
+ * patience_on_loss() has set, and aborts. Any thread, with no lock held. */
+_Noreturn void patience_lost(void);
+void patience_on_loss(void (*tell)(void));
+
 #define WAIT_UNTIL(condition)                                                            \
 	for (struct patience patience_ = patience_begin(#condition, __FILE__, __LINE__); \
 		!(condition);)                                                           \

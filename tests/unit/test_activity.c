@@ -1,12 +1,8 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include "service/core/activity.h"
 #include "service/core/pool.h"
 #include "tests/support/actor.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/gate.h"
 
 static void a_thread_without_work_has_an_activity_too(void **state)

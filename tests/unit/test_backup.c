@@ -2,21 +2,17 @@
  * A backup is the database of one moment, whole or not there.
  */
 #include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "db/backup.h"
 #include "db/sqlite/conn.h"
 #include "tests/support/actor.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"

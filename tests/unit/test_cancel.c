@@ -1,14 +1,10 @@
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "service/core/cancel.h"
 #include "service/core/timer.h"
 #include "tests/support/actor.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_alloc.h"
 #include "tests/support/gate.h"
 

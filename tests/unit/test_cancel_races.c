@@ -1,17 +1,12 @@
 #include <poll.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "service/core/cancel.h"
 #include "service/core/timer.h"
 #include "tests/support/actor.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/shake.h"
 #include "tests/support/wait.h"
 

@@ -1,10 +1,6 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include "service/core/clock.h"
+#include "tests/support/cmocka.h"
 
 static void the_clock_never_goes_back(void **state)
 {

@@ -3,17 +3,12 @@
  * its range, what is refused and how that is said; and what settings must be to each other.
  */
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "handlers/settings.h"
+#include "tests/support/cmocka.h"
 
 #define FIELD(name) offsetof(struct config, name)
 #define DAY         86400000

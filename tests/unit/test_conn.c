@@ -4,18 +4,14 @@
  */
 #include <dlfcn.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "db/sqlite/conn.h"
 #include "tests/support/actor.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/test_db.h"
 
 #define ENDLESS                                                                \

@@ -3,20 +3,16 @@
  * fair, and nobody waits in it who is not wanted any more.
  */
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "db/sqlite/conn.h"
 #include "service/core/activity.h"
 #include "tests/support/actor.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
 

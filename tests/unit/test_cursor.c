@@ -1,14 +1,9 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "db/cursor.h"
+#include "tests/support/cmocka.h"
 
 static const uint64_t list = 42;
 

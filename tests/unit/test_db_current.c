@@ -1,19 +1,14 @@
 /*
  * Opening a database as a program does at its start, and what the settings say to it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "db/db_current.h"
 #include "db/db_settings.h"
+#include "tests/support/cmocka.h"
 
 struct fixture {
 	char dir[64];

@@ -3,18 +3,14 @@
  * from then on: each call says so or succeeds, nothing half-done is kept, and all is
  * well when there is memory again.
  */
-#include <setjmp.h>
 #include <sqlite3.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "db/stmt.h"
 #include "tests/support/caller.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_alloc.h"
 
 enum { FAULTS_MAX = 10000, SHARING = 3 };

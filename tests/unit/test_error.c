@@ -1,11 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "service/core/error.h"
+#include "tests/support/cmocka.h"
 
 static void every_error_has_a_name_of_its_own(void **state)
 {

@@ -1,14 +1,9 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "service/http/etag.h"
+#include "tests/support/cmocka.h"
 
 static void a_version_in_quotes_is_the_tag(void **state)
 {

@@ -15,16 +15,11 @@
  *	- the exchange is listed until its end and freed after it (AddressSanitizer)
  */
 #include <dlfcn.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <microhttpd.h>
-#include <cmocka.h>
 
 #include "service/core/cancel.h"
 #include "service/core/stream.h"
@@ -32,6 +27,7 @@
 #include "service/http/exchange_events.h"
 #include "service/http/inflight.h"
 #include "service/http/metrics.h"
+#include "tests/support/cmocka.h"
 
 /*
  * Choices: a list that is counted up like the digits of a number.

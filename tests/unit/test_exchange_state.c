@@ -2,15 +2,10 @@
  * The machine of exchange_state.h: its table against the drawing, and what must hold of
  * any such table.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "service/http/exchange_state.h"
+#include "tests/support/cmocka.h"
 
 /* The drawing, arrow by arrow. */
 static const struct arrow {

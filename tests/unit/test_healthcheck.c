@@ -4,15 +4,9 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "handlers/commands.h"
 #include "handlers/settings.h"
@@ -20,6 +14,7 @@
 #include "service/core/clock.h"
 #include "service/http/listener.h"
 #include "service/run/healthcheck.h"
+#include "tests/support/cmocka.h"
 
 enum { SHORT_MS = 100, LONG_MS = 5000, SILENCE_MS = 60000 };
 

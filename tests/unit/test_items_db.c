@@ -1,17 +1,12 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <sqlite3.h>
 
 #include "db/items_transfer.h"
 #include "db/sqlite/conn.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/items_db.h"
 
 enum { ITEMS = 120, ALL_MAX = 400 };

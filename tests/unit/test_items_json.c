@@ -1,16 +1,11 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "handlers/items_json.h"
 #include "service/http/problem.h"
 #include "service/http/request.h"
+#include "tests/support/cmocka.h"
 
 /* What became of a body. */
 struct outcome {

@@ -1,15 +1,11 @@
 /*
  * The janitor: small bites, and an end at once.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "db/janitor.h"
 #include "tests/support/actor.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/items_db.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"

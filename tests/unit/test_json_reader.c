@@ -1,17 +1,12 @@
 /*
  * The reader finds the same values in a body, however it comes in pieces.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "service/http/json_reader.h"
+#include "tests/support/cmocka.h"
 
 enum { VALUE_MAX = 1000 };
 

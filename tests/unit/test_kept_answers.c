@@ -1,16 +1,12 @@
 /*
  * Answers kept under keys, at times of the test's choice.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "db/kept_answers.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/items_db.h"
 #include "tests/support/test_db.h"
 

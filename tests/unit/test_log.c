@@ -5,11 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +13,10 @@
 #include <unistd.h>
 
 #include <jansson.h>
-#include <cmocka.h>
 
 #include "service/core/log.h"
 #include "service/core/log_line.h"
+#include "tests/support/cmocka.h"
 
 static const int64_t some_ms = 1795414028123; /* 2026-11-23T06:07:08.123Z */
 static const struct log_style text_style = { LOG_FORMAT_TEXT, false };

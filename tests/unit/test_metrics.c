@@ -2,16 +2,11 @@
  * The page of metrics: that Prometheus can read it, and that it says what was counted.
  */
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "service/http/metrics.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/metrics_page.h"
 
 enum { US = 1000, MS = 1000 * US };

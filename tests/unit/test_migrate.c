@@ -2,20 +2,16 @@
  * Migrations: a schema comes from nothing, is extended, and is never guessed at. A
  * history that is not ours is refused; one that fails leaves what was there before.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "db/migrate.h"
 #include "db/sqlite/conn.h"
 #include "tests/support/actor.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"
 #include "tests/support/wait.h"
@@ -32,7 +28,7 @@ static const struct migration history[] = {
 };
 
 struct fixture {
-	char dir[64];
+	char dir[TEST_DIR_SIZE];
 	char path[96];
 	struct db_config config;
 	struct migrate_report report;
@@ -41,8 +37,7 @@ struct fixture {
 static int set_up(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof *fixture);
-	strcpy(fixture->dir, "/tmp/hangup-migrate-XXXXXX");
-	assert_non_null(mkdtemp(fixture->dir));
+	test_dir_make(fixture->dir);
 	snprintf(fixture->path, sizeof fixture->path, "%s/test.db", fixture->dir);
 	fixture->config = db_config_default();
 	fixture->config.path = fixture->path;
@@ -52,9 +47,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	static const char *const the_database[] = { "test.db", NULL };
 	struct fixture *fixture = *state;
-	unlink(fixture->path);
-	assert_int_equal(rmdir(fixture->dir), 0); /* no WAL was left */
+	test_dir_remove_with(fixture->dir, the_database); /* no WAL was left */
 	free(fixture);
 	return 0;
 }

@@ -2,17 +2,13 @@
  * The OpenAPI document as it is put together, with parts made for it. What it says of the
  * service, and whether that is true, is in tests/http/test_openapi.c.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 #include <jansson.h>
-#include <cmocka.h>
 
 #include "handlers/rest/openapi.h"
 #include "service/run/version.h"
+#include "tests/support/cmocka.h"
 
 static json_t *put_together(const char *const *parts)
 {

@@ -2,18 +2,13 @@
  * The command line, with a program of three commands that only note how they
  * were called.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "handlers/settings.h"
 #include "service/run/program.h"
+#include "tests/support/cmocka.h"
 
 /* What the last run printed, and how a command was called in it. */
 static struct {

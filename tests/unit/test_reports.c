@@ -1,15 +1,10 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "db/reports.h"
 #include "handlers/seed.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/items_db.h"
 
 enum { GROUPS_MAX = 300, CATEGORY_SIZE = 80 };

@@ -1,14 +1,9 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "service/core/clock.h"
+#include "tests/support/cmocka.h"
 
 /* As the system has it: slow, and locked, but known to be right. */
 static void format_slowly(int64_t ms, char *ret, size_t size)

@@ -1,15 +1,10 @@
 /*
  * The table of routes: which of them a path is, and what stands in its braces.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "service/http/router.h"
+#include "tests/support/cmocka.h"
 
 static const struct route table[] = {
 	{ "GET", "/", .lane = LANE_INLINE },

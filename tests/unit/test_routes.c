@@ -1,18 +1,13 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "handlers/ops/health.h"
 #include "handlers/rest/app.h"
 #include "handlers/routes.h"
 #include "handlers/seed.h"
 #include "service/http/problem.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/items_db.h"
 
 /*

@@ -1,14 +1,9 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "handlers/seed.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/items_db.h"
 
 static void seed(struct items_db *test, int64_t count)

@@ -2,17 +2,12 @@
  * How settings are read and shown, with a program of two parts made for it. What the
  * service's own are is in test_config.c.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "service/run/settings.h"
+#include "tests/support/cmocka.h"
 
 enum color { RED, GREEN };
 

@@ -3,18 +3,13 @@
  * tests/http/test_signals.c.
  */
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "service/core/clock.h"
 #include "service/run/signals.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/wait.h"
 
 struct fixture {

@@ -1,18 +1,14 @@
 /*
  * json_row() writes what json_object() writes.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sqlite3.h>
-#include <cmocka.h>
 
 #include "db/sqlite/sql_functions.h"
+#include "tests/support/cmocka.h"
 
 static int set_up(void **state)
 {

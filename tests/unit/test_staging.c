@@ -2,19 +2,14 @@
  * Records come out of a staging place as they were put in, and leave nothing behind.
  */
 #include <dirent.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-#include <cmocka.h>
-
 #include "db/staging.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/items_db.h"
 
 /* A record's length and bytes follow from its number. */

@@ -2,15 +2,11 @@
  * Statements: what is bound comes back, the cache finds them by their text, and one
  * that is lent again remembers nothing.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "db/sqlite/conn.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/test_db.h"
 
 struct fixture {

@@ -2,21 +2,15 @@
  * A stream passes bytes on in order, in whatever pieces, and no wait at it outlives its
  * reason. The test is the network thread; the worker is an actor.
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "service/core/activity.h"
 #include "service/core/stream.h"
 #include "tests/support/actor.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/shake.h"
 #include "tests/support/wait.h"
 

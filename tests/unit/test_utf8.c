@@ -1,16 +1,11 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "service/core/parse.h"
 #include "service/core/utf8.h"
 #include "service/http/percent.h"
+#include "tests/support/cmocka.h"
 
 #define TEXT(literal) SPAN_LITERAL(literal)
 

@@ -3,15 +3,11 @@
  * token fires, whichever of its neighbours fails, whatever becomes of the whole.
  */
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "tests/support/caller.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 
 #define ENDLESS                                          \

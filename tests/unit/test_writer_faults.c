@@ -3,16 +3,12 @@
  * until nothing is left to fail, or for want of space. What was acknowledged is there,
  * what was refused is not, and the writer works again when the disk does.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "tests/support/caller.h"
+#include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"
 
 enum { CALLERS = 7, FAULTS_MAX = 100000 };
