@@ -182,7 +182,7 @@ enum err keep_answer(
 		.status = res->status,
 		.location = header_of(res, "Location"),
 		.etag = header_of(res, "ETag"),
-		.body = { res->body ? res->body : "", res->body_len },
+		.body = buffer_span(&res->body),
 	};
 	return claim->claims ? kept_answer_add(conn, &claim->id, wall_ms(), &answer)
 			     : ERR_OK;

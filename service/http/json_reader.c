@@ -1,14 +1,12 @@
 #include "service/http/json_reader.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "service/http/problem.h"
 
 enum {
-	SIZE_AT_FIRST = 64 * 1024,
+	READ_AT_FIRST = 64 * 1024,
 	PIECE_MAX = 256, /* for jansson: an item is shorter than that, mostly */
 };
 
@@ -20,16 +18,13 @@ enum err json_reader_init(struct json_reader *reader, enum json_form form,
 		.value_max = value_max,
 		.fill = fill,
 		.fill_arg = fill_arg,
-		.buffer = malloc(SIZE_AT_FIRST),
-		.size = SIZE_AT_FIRST,
 	};
-	return reader->buffer ? ERR_OK : ERR_NOMEM;
+	return buffer_reserve(&reader->read, READ_AT_FIRST);
 }
 
 void json_reader_finish(struct json_reader *reader)
 {
-	free(reader->buffer);
-	reader->buffer = NULL;
+	buffer_finish(&reader->read);
 }
 
 void json_reader_place(const struct json_reader *reader, char ret[static JSON_PLACE_SIZE])
@@ -45,23 +40,18 @@ void json_reader_place(const struct json_reader *reader, char ret[static JSON_PL
  * Filling the buffer.
  */
 
+static struct span unused(const struct json_reader *reader)
+{
+	return (struct span){ reader->read.data + reader->start,
+		reader->read.len - reader->start };
+}
+
 /* Moves what is left to the front; a buffer that is full all the same grows. */
 static enum err make_room(struct json_reader *reader)
 {
-	size_t left = reader->end - reader->start;
-	assert(reader->size > 0);
-	if (reader->start > 0)
-		memmove(reader->buffer, reader->buffer + reader->start, left);
+	buffer_drop_front(&reader->read, reader->start);
 	reader->start = 0;
-	reader->end = left;
-	if (left < reader->size)
-		return ERR_OK;
-	char *grown = realloc(reader->buffer, 2 * reader->size);
-	if (!grown)
-		return ERR_NOMEM;
-	reader->buffer = grown;
-	reader->size *= 2;
-	return ERR_OK;
+	return buffer_reserve(&reader->read, 1);
 }
 
 /* Reads on behind what is left, unless the end has come. */
@@ -72,14 +62,14 @@ static enum err read_more(struct json_reader *reader)
 		return ERR_OK;
 	enum err err = make_room(reader);
 	if (err == ERR_OK)
-		err = reader->fill(reader->fill_arg, reader->buffer + reader->end,
-			reader->size - reader->end, &len);
+		err = reader->fill(reader->fill_arg, reader->read.data + reader->read.len,
+			buffer_room(&reader->read), &len);
 	if (err != ERR_OK) {
 		reader->failed = err;
 		reader->ended = true;
 		return err;
 	}
-	reader->end += len;
+	buffer_extend(&reader->read, len);
 	reader->ended = len == 0;
 	return ERR_OK;
 }
@@ -89,9 +79,10 @@ static enum err skip_byte_order_mark(struct json_reader *reader)
 	static const char mark[] = { '\xef', '\xbb', '\xbf' };
 	enum err err = ERR_OK;
 	reader->begun = true;
-	while (err == ERR_OK && reader->end < sizeof mark && !reader->ended)
+	while (err == ERR_OK && reader->read.len < sizeof mark && !reader->ended)
 		err = read_more(reader);
-	if (reader->end >= sizeof mark && memcmp(reader->buffer, mark, sizeof mark) == 0)
+	if (reader->read.len >= sizeof mark &&
+		memcmp(reader->read.data, mark, sizeof mark) == 0)
 		reader->start = sizeof mark;
 	return err;
 }
@@ -137,8 +128,7 @@ static enum err cut_line(
 	size_t searched = 0;
 	reader->count++;
 	for (;;) {
-		struct span rest = { reader->buffer + reader->start,
-			reader->end - reader->start };
+		struct span rest = unused(reader);
 		const char *end = rest.len > searched
 			? memchr(rest.data + searched, '\n', rest.len - searched)
 			: NULL;
@@ -199,12 +189,12 @@ static size_t give_piece(void *buffer, size_t size, void *arg)
 	struct json_reader *reader = arg;
 	if (reader->given > reader->value_max)
 		return 0;
-	if (reader->start == reader->end && read_more(reader) != ERR_OK)
+	if (unused(reader).len == 0 && read_more(reader) != ERR_OK)
 		return 0;
-	size_t len = reader->end - reader->start;
-	len = len < PIECE_MAX ? len : PIECE_MAX;
+	struct span rest = unused(reader);
+	size_t len = rest.len < PIECE_MAX ? rest.len : PIECE_MAX;
 	len = len < size ? len : size;
-	const char *nul = memccpy(buffer, reader->buffer + reader->start, '\0', len);
+	const char *nul = memccpy(buffer, rest.data, '\0', len);
 	if (nul)
 		len = (size_t)(nul - (const char *)buffer) - 1;
 	reader->start += len;
@@ -217,8 +207,8 @@ static size_t give_piece(void *buffer, size_t size, void *arg)
 static enum err peek(struct json_reader *reader, char *ret_char)
 {
 	for (;;) {
-		while (reader->start < reader->end) {
-			char c = reader->buffer[reader->start];
+		while (reader->start < reader->read.len) {
+			char c = reader->read.data[reader->start];
 			if (c != ' ' && c != '\t' && c != '\r' && c != '\n') {
 				*ret_char = c;
 				return ERR_OK;
@@ -276,7 +266,7 @@ static enum err end_array(struct json_reader *reader, struct response *res)
 {
 	char c;
 	enum err err = peek(reader, &c);
-	if (err == ERR_OK && reader->start < reader->end)
+	if (err == ERR_OK && reader->start < reader->read.len)
 		err = problem(res, ERR_NOT_JSON, "Something follows the array.");
 	return err;
 }
@@ -303,7 +293,7 @@ static void give_back(struct json_reader *reader, size_t len)
 		return;
 	}
 	reader->start = 0;
-	reader->buffer[0] = '\x80';
+	reader->read.data[0] = '\x80';
 }
 
 static enum err parse_element(

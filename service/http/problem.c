@@ -145,7 +145,7 @@ void problem_render(struct response *res, enum err err)
 	const struct problem_kind *kind = &kinds[err];
 	keep_headers(res);
 	res->status = kind->status;
-	res->body_len = 0;
+	buffer_clear(&res->body);
 	response_header(res, "Content-Type", "application/problem+json");
 	if (kind->retry)
 		response_header(res, "Retry-After", "1");

@@ -19,7 +19,7 @@ static void drop_headers(struct response *res)
 void response_finish(struct response *res)
 {
 	drop_headers(res);
-	free(res->body);
+	buffer_finish(&res->body);
 	json_decref(res->fields);
 	*res = (struct response){ 0 };
 }
@@ -31,7 +31,7 @@ void response_reset(struct response *res)
 	res->fields = NULL;
 	res->detail[0] = '\0';
 	res->status = 200;
-	res->body_len = 0;
+	buffer_clear(&res->body);
 }
 
 static struct response_header *header_slot(struct response *res, const char *name)
@@ -62,30 +62,14 @@ enum err response_header(struct response *res, const char *name, const char *val
 
 enum err response_reserve(struct response *res, size_t size)
 {
-	enum { SMALLEST = 512 };
-	size_t needed = res->body_len + size;
-	if (needed <= res->body_size)
-		return ERR_OK;
-	size_t grown = res->body_size ? 2 * res->body_size : SMALLEST;
-	if (grown < needed)
-		grown = needed;
-	char *body = realloc(res->body, grown);
-	if (!body)
-		return ERR_NOMEM;
-	res->body = body;
-	res->body_size = grown;
-	return ERR_OK;
+	return buffer_reserve(&res->body, size);
 }
 
 enum err response_write(struct response *res, struct span data)
 {
 	enum { FLUSH_AT = 32 * 1024 };
-	enum err err = response_reserve(res, data.len);
-	if (err != ERR_OK || data.len == 0)
-		return err;
-	memcpy(res->body + res->body_len, data.data, data.len);
-	res->body_len += data.len;
-	if (res->sink && res->body_len >= FLUSH_AT)
+	enum err err = buffer_append(&res->body, data);
+	if (err == ERR_OK && res->sink && res->body.len >= FLUSH_AT)
 		return res->sink->flush(res->sink, res);
-	return ERR_OK;
+	return err;
 }

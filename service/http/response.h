@@ -9,6 +9,7 @@
  */
 #include <jansson.h>
 
+#include "service/core/buffer.h"
 #include "service/core/error.h"
 #include "service/core/span.h"
 
@@ -30,9 +31,7 @@ struct response {
 	unsigned status; /* 200 unless set */
 	struct response_header headers[RESPONSE_HEADERS_MAX];
 	unsigned headers_count;
-	char *body; /* owned; malloc'ed */
-	size_t body_len;
-	size_t body_size;
+	struct buffer body;         /* of a streamed answer: what is not yet sent */
 	struct response_sink *sink; /* the server's, for a streamed answer; else NULL */
 	const char *instance;       /* the request id, for problem documents; not owned */
 
