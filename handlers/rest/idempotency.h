@@ -18,6 +18,7 @@
  * cancelled before its commit, leaves the key free.
  */
 #include <sha2.h>
+#include <sys/queue.h>
 
 #include "db/kept_answers.h"
 #include "service/http/request.h"
@@ -31,11 +32,10 @@ void claims_destroy(struct claims *claims); /* none is held; NULL is a no-op */
 
 /* The claim of one request to its key, for as long as its handler runs. */
 struct claim {
-	struct claims *claims; /* NULL: the request has no key */
-	struct answer_key id;  /* its key points into the request */
-	SHA2_CTX hash;         /* over the request so far */
-	struct claim *next;    /* claims::lock */
-	struct claim *prev;
+	struct claims *claims;  /* NULL: the request has no key */
+	struct answer_key id;   /* its key points into the request */
+	SHA2_CTX hash;          /* over the request so far */
+	LIST_ENTRY(claim) link; /* claims::lock; claims::held; in it if claims is set */
 };
 
 /* Claims the request's key, if it has one, and starts its fingerprint with method,
