@@ -12,14 +12,14 @@ void buffer_finish(struct buffer *buffer)
 	*buffer = (struct buffer){ 0 };
 }
 
-/* The memory that holds needed bytes, its NUL among them, and that spares the next few
- * growths. */
+/* The largest object that C can have: no sum or double of two such overflows. */
+static const size_t size_max = PTRDIFF_MAX;
+
+/* Of memory for needed bytes that spares the next few growths. */
 static size_t grown_size(size_t size, size_t needed)
 {
 	enum { SMALLEST = 512 };
-	size_t grown = SMALLEST;
-	if (size > 0)
-		grown = size <= SIZE_MAX / 2 ? 2 * size : SIZE_MAX;
+	size_t grown = size ? 2 * size : SMALLEST;
 	return grown > needed ? grown : needed;
 }
 
@@ -27,7 +27,7 @@ enum err buffer_reserve(struct buffer *buffer, size_t more)
 {
 	if (more <= buffer_room(buffer))
 		return ERR_OK;
-	if (more > SIZE_MAX - buffer->len - 1)
+	if (more >= size_max - buffer->len)
 		return ERR_NOMEM;
 	size_t size = grown_size(buffer->size, buffer->len + more + 1);
 	char *data = realloc(buffer->data, size);

@@ -141,10 +141,12 @@ static void no_length_overflows(void **state)
 	struct buffer buffer = { 0 };
 	(void)state;
 	assert_int_equal(buffer_reserve(&buffer, SIZE_MAX), ERR_NOMEM);
+	assert_int_equal(buffer_reserve(&buffer, PTRDIFF_MAX), ERR_NOMEM);
 	assert_holds(&buffer, "");
 	buffer_append(&buffer, SPAN_LITERAL("bolt"));
 	for (size_t less = 0; less < 16; less++)
 		assert_int_equal(buffer_reserve(&buffer, SIZE_MAX - less), ERR_NOMEM);
+	assert_int_equal(buffer_reserve(&buffer, PTRDIFF_MAX - 4), ERR_NOMEM);
 	assert_holds(&buffer, "bolt");
 	buffer_finish(&buffer);
 }
