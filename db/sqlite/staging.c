@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "service/core/os.h"
+
 /*
  * A record is its length and its bytes. The buffer is what is written next, and later
  * what was read last. As long as everything fits into it there is no file.
@@ -57,12 +59,6 @@ void staging_destroy(struct staging *staging)
 	free(staging);
 }
 
-static enum err err_of_system(void)
-{
-	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? ERR_DISK_FULL
-								    : ERR_IO;
-}
-
 /* For file systems that know no files without a name: it has one for a moment. */
 static int open_and_unlink(const char *directory)
 {
@@ -81,31 +77,19 @@ static enum err open_file(struct staging *staging)
 		staging->directory, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, OWNER_ONLY);
 	if (staging->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
 		staging->fd = open_and_unlink(staging->directory);
-	return staging->fd >= 0 ? ERR_OK : err_of_system();
-}
-
-static enum err write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t written = write(fd, data, len);
-		if (written < 0 && errno != EINTR)
-			return err_of_system();
-		if (written > 0) {
-			data += written;
-			len -= (size_t)written;
-		}
-	}
-	return ERR_OK;
+	return staging->fd >= 0 ? ERR_OK : err_of_errno(errno);
 }
 
 static enum err write_out(struct staging *staging)
 {
 	enum err err = staging->fd < 0 ? open_file(staging) : ERR_OK;
-	if (err == ERR_OK)
-		err = write_all(staging->fd, staging->buffer, staging->end);
-	if (err == ERR_OK)
-		staging->end = 0;
-	return err;
+	if (err != ERR_OK)
+		return err;
+	const struct span records = { staging->buffer, staging->end };
+	if (write_all(staging->fd, records) < records.len)
+		return err_of_errno(errno);
+	staging->end = 0;
+	return ERR_OK;
 }
 
 static void append(struct staging *staging, const void *data, size_t len)

@@ -96,6 +96,7 @@ static int run_command(const struct invocation *run, const struct command *comma
 	/* A client that leaves while it is being answered is an error of write(),
 	 * not the end of the program. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* nor is a file that may not be larger: EFBIG */
 	if (log_start(config.log_level, config.log_format, STDERR_FILENO) != ERR_OK)
 		fprintf(run->err, "%s: no thread for the log\n", run->program->name);
 	int status = command->run(&config, argc, argv);
