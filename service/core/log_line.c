@@ -1,12 +1,12 @@
 #include "service/core/log_line.h"
 
 #include "service/core/clock.h"
+#include "service/core/json_text.h"
 #include "service/core/utf8.h"
 
 enum {
 	TAIL_BYTES = 32,   /* for what ends a cut line: quote, truncated, brace */
 	NUMBER_BYTES = 24, /* the longest: -9223372036854.776 */
-	ESCAPE_BYTES = 6,  /* the longest: \u001f */
 	TIME_BYTES = RFC3339_SIZE - 1,
 	MESSAGE_COLUMNS = 24, /* of text: where the fields begin */
 };
@@ -92,24 +92,7 @@ static size_t run_of(bool (*is)(unsigned char), struct span text)
 
 static void put_escape(struct line *line, unsigned char c)
 {
-	static const char digits[] = "0123456789abcdef";
-	static const char shorts[0x60] = {
-		['\b'] = 'b',
-		['\f'] = 'f',
-		['\n'] = 'n',
-		['\r'] = 'r',
-		['\t'] = 't',
-		['"'] = '"',
-		['\\'] = '\\',
-	};
-	put_char(line, '\\');
-	if (c < sizeof shorts && shorts[c]) {
-		put_char(line, shorts[c]);
-		return;
-	}
-	put(line, "u00", 3);
-	put_char(line, digits[c >> 4]);
-	put_char(line, digits[c & 0xf]);
+	line->at = json_escape(line->at, c);
 }
 
 /* Writes the character that text begins with, which is not plain; returns how
@@ -143,7 +126,7 @@ static void put_escaped(struct line *line, struct span text)
 		put(line, text.data, len < room ? len : room);
 		if (len > room)
 			line->cut = true;
-		if (len >= text.len || !has_room(line, ESCAPE_BYTES))
+		if (len >= text.len || !has_room(line, JSON_ESCAPE_MAX))
 			return;
 		text.data += len;
 		text.len -= len;
