@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <sys/random.h>
 
+#include "service/core/scatter.h"
 #include "service/http/media.h"
 #include "service/http/problem.h"
 
@@ -36,16 +37,13 @@ static void draw_seed(void)
 		seed = (uint64_t)instant_now().ns;
 }
 
-/* Unique within the process, and as good as unique among processes: the steps of
- * splitmix64 are one-to-one, so no two counts give the same id. */
+/* Unique within the process, because scatter() is one-to-one, and as good as unique among
+ * processes. */
 static uint64_t new_id(void)
 {
 	static _Atomic uint64_t count;
 	pthread_once(&seeded, draw_seed);
-	uint64_t z = seed + atomic_fetch_add(&count, 1) * 0x9e3779b97f4a7c15u;
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
+	return scatter(seed + atomic_fetch_add(&count, 1));
 }
 
 static void write_hex(uint64_t number, char ret[static 17])
