@@ -162,21 +162,13 @@ enum err replay_answer(struct conn *conn, const struct claim *claim, struct resp
 	return write_answer(&answer, res);
 }
 
-static struct span header_of(const struct response *res, const char *name)
-{
-	for (unsigned i = 0; i < res->headers_count; i++)
-		if (strcmp(res->headers[i].name, name) == 0)
-			return span_of(res->headers[i].value);
-	return (struct span){ 0 };
-}
-
 enum err keep_answer(
 	struct conn *conn, const struct claim *claim, const struct response *res)
 {
 	const struct kept_answer answer = {
 		.status = res->status,
-		.location = header_of(res, "Location"),
-		.etag = header_of(res, "ETag"),
+		.location = span_of(response_find_header(res, "Location")),
+		.etag = span_of(response_find_header(res, "ETag")),
 		.body = buffer_span(&res->body),
 	};
 	return claim->claims ? kept_answer_add(conn, &claim->id, wall_ms(), &answer)

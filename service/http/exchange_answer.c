@@ -6,15 +6,6 @@
 
 #include "service/http/exchange.h"
 
-static const char *header_or(
-	const struct response *res, const char *name, const char *other)
-{
-	for (unsigned i = 0; i < res->headers_count; i++)
-		if (strcmp(res->headers[i].name, name) == 0)
-			return res->headers[i].value;
-	return other;
-}
-
 static void add_headers(const struct exchange *exchange, struct MHD_Response *answer)
 {
 	const struct response *res = &exchange->res;
@@ -23,9 +14,9 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *an
 	bool typed = res->body.len > 0 && res->status != 304;
 	MHD_add_response_header(answer, "X-Request-Id", exchange->req.id);
 	MHD_add_response_header(answer, "X-Content-Type-Options", "nosniff");
-	if (!header_or(res, "Cache-Control", NULL))
+	if (!response_find_header(res, "Cache-Control"))
 		MHD_add_response_header(answer, "Cache-Control", "no-store");
-	if (typed && !header_or(res, "Content-Type", NULL))
+	if (typed && !response_find_header(res, "Content-Type"))
 		MHD_add_response_header(answer, "Content-Type", "application/json");
 	for (unsigned i = 0; i < res->headers_count; i++)
 		MHD_add_response_header(
@@ -72,7 +63,7 @@ static void print_answer(const struct exchange *exchange, FILE *out)
 	fprintf(out, "X-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\n",
 		exchange->req.id);
 	fprintf(out, "Cache-Control: no-store\r\n");
-	if (!header_or(res, "Content-Type", NULL))
+	if (!response_find_header(res, "Content-Type"))
 		fprintf(out, "Content-Type: application/json\r\n");
 	for (unsigned i = 0; i < res->headers_count; i++)
 		fprintf(out, "%s: %s\r\n", res->headers[i].name, res->headers[i].value);

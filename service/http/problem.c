@@ -125,25 +125,11 @@ static json_t *document(const struct response *res, const struct problem_kind *k
 	return doc;
 }
 
-/* Headers that an error keeps: a 405 says what is allowed, and so on. */
-static void keep_headers(struct response *res)
-{
-	unsigned kept = 0;
-	for (unsigned i = 0; i < res->headers_count; i++) {
-		struct response_header *header = &res->headers[i];
-		if (strcmp(header->name, "Allow") == 0 ||
-			strcmp(header->name, "Vary") == 0)
-			res->headers[kept++] = *header;
-		else
-			free(header->value);
-	}
-	res->headers_count = kept;
-}
-
 void problem_render(struct response *res, enum err err)
 {
 	const struct problem_kind *kind = &kinds[err];
-	keep_headers(res);
+	/* A 405 says what is allowed, a 406 what the answer depends on. */
+	response_keep_headers(res, (const char *const[]){ "Allow", "Vary", NULL });
 	res->status = kind->status;
 	buffer_clear(&res->body);
 	response_header(res, "Content-Type", "application/problem+json");

@@ -34,30 +34,53 @@ void response_reset(struct response *res)
 	buffer_clear(&res->body);
 }
 
-static struct response_header *header_slot(struct response *res, const char *name)
+/* Where the header field of that name is; headers_count when it is not. */
+static unsigned header_index(const struct response *res, const char *name)
 {
-	for (unsigned i = 0; i < res->headers_count; i++)
-		if (strcasecmp(res->headers[i].name, name) == 0)
-			return &res->headers[i];
-	if (res->headers_count == RESPONSE_HEADERS_MAX)
-		return NULL;
-	return &res->headers[res->headers_count];
+	unsigned i = 0;
+	while (i < res->headers_count && strcasecmp(res->headers[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+const char *response_find_header(const struct response *res, const char *name)
+{
+	unsigned index = header_index(res, name);
+	return index < res->headers_count ? res->headers[index].value : NULL;
 }
 
 enum err response_header(struct response *res, const char *name, const char *value)
 {
-	struct response_header *slot = header_slot(res, name);
-	if (!slot || strpbrk(value, "\r\n"))
+	unsigned index = header_index(res, name);
+	if (index == RESPONSE_HEADERS_MAX || strpbrk(value, "\r\n"))
 		return ERR_INTERNAL;
 	char *copy = strdup(value);
 	if (!copy)
 		return ERR_NOMEM;
-	if (slot == &res->headers[res->headers_count])
+	if (index == res->headers_count)
 		res->headers_count++;
 	else
-		free(slot->value);
-	*slot = (struct response_header){ .name = name, .value = copy };
+		free(res->headers[index].value);
+	res->headers[index] = (struct response_header){ .name = name, .value = copy };
 	return ERR_OK;
+}
+
+static bool is_among(const char *const names[], const char *name)
+{
+	while (*names && strcasecmp(*names, name) != 0)
+		names++;
+	return *names != NULL;
+}
+
+void response_keep_headers(struct response *res, const char *const names[])
+{
+	unsigned kept = 0;
+	for (unsigned i = 0; i < res->headers_count; i++)
+		if (is_among(names, res->headers[i].name))
+			res->headers[kept++] = res->headers[i];
+		else
+			free(res->headers[i].value);
+	res->headers_count = kept;
 }
 
 enum err response_reserve(struct response *res, size_t size)

@@ -43,9 +43,17 @@ struct response {
 void response_init(struct response *res);
 void response_finish(struct response *res); /* safe on a zeroed one */
 
-/* Sets a header field: name is a literal, and replaces one of the same name.
+/* Sets a header field: name is a literal, and replaces one of the same name
+ * (case does not matter).
  * ERR_NOMEM; ERR_INTERNAL for a value with a line break (RFC 9110, 5.5). */
 enum err response_header(struct response *res, const char *name, const char *value);
+
+/* The value of the header field of that name (case does not matter: RFC 9110, 5.1), until
+ * it is set anew; NULL when there is none. */
+const char *response_find_header(const struct response *res, const char *name);
+
+/* Drops the header fields but those of these names, of which NULL is the last. */
+void response_keep_headers(struct response *res, const char *const names[]);
 
 /* Appends to the body. ERR_NOMEM. A streamed answer is sent on the way: then this
  * waits for a client that reads slowly, and the token's error ends it. */

@@ -97,10 +97,7 @@ static void hang_up(struct call *call)
 
 static const char *header(const struct call *call, const char *name)
 {
-	for (unsigned i = 0; i < call->res.headers_count; i++)
-		if (strcmp(call->res.headers[i].name, name) == 0)
-			return call->res.headers[i].value;
-	return NULL;
+	return response_find_header(&call->res, name);
 }
 
 static json_t *body_of(const struct call *call)
