@@ -6,13 +6,14 @@
  * idempotency-key-header): a client that did not see its answer repeats the request
  * under the same key, and gets the answer of the first.
  *
- *	AUTO_CLAIM claim = { 0 };
+ *	struct claim claim = { 0 };
  *	enum err err = claim_key(claims, req, res, &claim);
  *	... for a streamed body: claim_hash() each piece, claim_seal() at its end ...
  *	err = db_write(db, req->cancel, change, ...), where change() begins with
  *		replay_answer(conn, &claim, res, &replayed), and if not replayed:
  *		makes the change, writes the answer to res
  *		keep_answer(conn, &claim, res)
+ *	claim_release(&claim);
  *
  * All of it does nothing for a request without the header. A request that fails, or is
  * cancelled before its commit, leaves the key free.
@@ -51,7 +52,6 @@ void claim_hash(struct claim *claim, struct span piece);
 void claim_seal(struct claim *claim);
 
 void claim_release(struct claim *claim); /* a no-op without a key */
-#define AUTO_CLAIM __attribute__((cleanup(claim_release))) struct claim
 
 /* Answers with what is kept under the key, if anything is. ERR_KEY_REUSED when that
  * was for another request. In the transaction of the change. */
