@@ -167,7 +167,7 @@ static enum err write_row(struct response *res, const struct item_row *row, int6
 }
 
 /* Reads one row more than the page has, to know whether there is another page. */
-static enum err write_rows(struct stmt *rows, struct response *res, struct list *list)
+static enum err write_page(struct stmt *rows, struct response *res, struct list *list)
 {
 	struct item_row row;
 	enum err err;
@@ -195,7 +195,7 @@ static enum err write_items(struct request *req, struct response *res, struct li
 		err = items_page(conn, &list->query, (unsigned)list->limit + 1, &rows);
 	if (err == ERR_OK)
 		err = response_write(res, SPAN_LITERAL("{\"items\":["));
-	return err == ERR_OK ? write_rows(rows, res, list) : err;
+	return err == ERR_OK ? write_page(rows, res, list) : err;
 }
 
 static enum err append_parameter(

@@ -144,7 +144,7 @@ static enum err make_partial(const char *path, char **ret_partial)
 	return ERR_OK;
 }
 
-static enum err back_up(const struct db_config *config, struct conn *source,
+static enum err back_up_from(const struct db_config *config, struct conn *source,
 	const char *path, struct backup_report *report)
 {
 	char *partial;
@@ -169,7 +169,7 @@ enum err db_backup(const struct db_config *config, struct cancel *token, const c
 	enum err err = conn_open(config, CONN_READER, token, &source);
 	if (err != ERR_OK)
 		return err;
-	err = back_up(config, source, path, ret_report);
+	err = back_up_from(config, source, path, ret_report);
 	conn_close(source);
 	return err;
 }

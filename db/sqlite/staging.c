@@ -92,7 +92,7 @@ static enum err write_out(struct staging *staging)
 	return ERR_OK;
 }
 
-static void append(struct staging *staging, const void *data, size_t len)
+static void append_bytes(struct staging *staging, const void *data, size_t len)
 {
 	memcpy(staging->buffer + staging->end, data, len);
 	staging->end += len;
@@ -107,8 +107,8 @@ enum err staging_add(struct staging *staging, struct span record)
 		if (err != ERR_OK)
 			return err;
 	}
-	append(staging, &length, sizeof length);
-	append(staging, record.data, record.len);
+	append_bytes(staging, &length, sizeof length);
+	append_bytes(staging, record.data, record.len);
 	staging->count++;
 	return ERR_OK;
 }
@@ -148,7 +148,7 @@ static enum err read_ahead(struct staging *staging, size_t len)
 }
 
 /* Takes the next len bytes; less than that only at the end. */
-static enum err take(struct staging *staging, size_t len, struct span *ret)
+static enum err take_bytes(struct staging *staging, size_t len, struct span *ret)
 {
 	bool is_there = staging->fd < 0 || staging->end - staging->start >= len;
 	enum err err = is_there ? ERR_OK : read_ahead(staging, len);
@@ -165,7 +165,7 @@ enum err staging_next(struct staging *staging, struct span *ret_record)
 	record_length length;
 	struct span head;
 	assert(staging->reading);
-	enum err err = take(staging, sizeof length, &head);
+	enum err err = take_bytes(staging, sizeof length, &head);
 	if (err == ERR_OK && head.len == 0)
 		*ret_record = (struct span){ 0 };
 	if (err != ERR_OK || head.len == 0)
@@ -173,7 +173,7 @@ enum err staging_next(struct staging *staging, struct span *ret_record)
 	if (head.len < sizeof length)
 		return ERR_IO;
 	memcpy(&length, head.data, sizeof length);
-	err = take(staging, length, ret_record);
+	err = take_bytes(staging, length, ret_record);
 	return err == ERR_OK && ret_record->len < length ? ERR_IO : err;
 }
 

@@ -115,7 +115,7 @@ struct cancel *cancel_ref(struct cancel *token)
 	return token;
 }
 
-static void destroy(struct cancel *token)
+static void destroy_token(struct cancel *token)
 {
 	if (token->timers)
 		timer_remove(token->timers, &token->deadline);
@@ -134,7 +134,7 @@ static void destroy(struct cancel *token)
 void cancel_unref(struct cancel *token)
 {
 	if (token && atomic_fetch_sub(&token->counts, 1) == 1)
-		destroy(token);
+		destroy_token(token);
 }
 
 enum cancel_cause cancel_cause(const struct cancel *token)

@@ -1,14 +1,11 @@
 #include "service/http/percent.h"
 
-static bool is_between(unsigned char byte, unsigned char first, unsigned char last)
-{
-	return byte >= first && byte <= last;
-}
-
 static bool is_unreserved(unsigned char byte)
 {
-	return is_between(byte, 'A', 'Z') || is_between(byte, 'a', 'z') ||
-		is_between(byte, '0', '9') || (byte && strchr("-._~", byte));
+	static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					 "abcdefghijklmnopqrstuvwxyz"
+					 "0123456789-._~";
+	return memchr(unreserved, byte, sizeof unreserved - 1) != NULL;
 }
 
 enum err percent_append(struct buffer *out, struct span text)

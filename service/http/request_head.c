@@ -246,8 +246,8 @@ static void expect_body(const struct request *req, struct expectation *ret)
 		strcasecmp(expect.data, "100-continue") == 0;
 }
 
-static void set_limits(const struct request_rules *rules, const struct route *route,
-	struct expectation *ret)
+static void take_limits_of_route(const struct request_rules *rules,
+	const struct route *route, struct expectation *ret)
 {
 	bool body_streams = route->body == BODY_STREAMED;
 	bool streams = body_streams || route->answer == ANSWER_STREAMED;
@@ -263,7 +263,7 @@ static enum err check_route(const struct request_rules *rules, const struct requ
 	struct response *res, struct expectation *ret)
 {
 	const struct route *route = req->route;
-	set_limits(rules, route, ret);
+	take_limits_of_route(rules, route, ret);
 	enum err err = take_timeouts(req, res, &ret->timeout_ms);
 	if (err == ERR_OK)
 		err = check_media(req, res);
