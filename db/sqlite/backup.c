@@ -78,8 +78,7 @@ static enum err copy_to(struct conn *source, const char *vfs, const char *partia
 /* The name is durable once its directory is. */
 static enum err sync_directory_of(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	char *dir = directory_of(path);
 	if (!dir)
 		return ERR_NOMEM;
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -26,12 +26,6 @@ struct staging {
 
 typedef uint32_t record_length;
 
-static char *directory_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? strndup(path, (size_t)(slash - path) + 1) : strdup("./");
-}
-
 enum err staging_create(struct db *db, struct staging **ret_staging)
 {
 	struct staging *staging = malloc(sizeof *staging);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <unistd.h>
 
 enum err err_of_errno(int number)
@@ -32,4 +33,10 @@ size_t write_all(int fd, struct span data)
 			break;
 	}
 	return done;
+}
+
+char *directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? strndup(path, (size_t)(slash - path) + 1) : strdup("./");
 }

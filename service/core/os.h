@@ -18,4 +18,8 @@ enum err err_of_errno(int number);
  * errno says how. */
 size_t write_all(int fd, struct span data);
 
+/* The directory that path is in, with the slash at its end: "./" when path has none. The
+ * caller frees it. NULL when out of memory. */
+char *directory_of(const char *path);
+
 #endif

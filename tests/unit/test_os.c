@@ -91,6 +91,22 @@ static void nothing_takes_no_call(void **state)
 	assert_int_equal(errno, EBADF);
 }
 
+static void assert_directory(const char *path, const char *expected)
+{
+	char *directory = directory_of(path);
+	assert_string_equal(directory, expected);
+	free(directory);
+}
+
+static void a_path_without_a_slash_is_here(void **state)
+{
+	(void)state;
+	assert_directory("/var/lib/hangup.db", "/var/lib/");
+	assert_directory("data/hangup.db", "data/");
+	assert_directory("/hangup.db", "/");
+	assert_directory("hangup.db", "./");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -98,6 +114,7 @@ int main(void)
 		cmocka_unit_test(all_is_written_even_where_it_would_block),
 		cmocka_unit_test(what_was_written_before_a_failure_is_told),
 		cmocka_unit_test(nothing_takes_no_call),
+		cmocka_unit_test(a_path_without_a_slash_is_here),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
