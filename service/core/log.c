@@ -170,7 +170,7 @@ static void *write_batches(void *unused)
  */
 
 /* Whether the log thread should be told. Lock held. */
-static bool gather(struct span line)
+static bool gather_line(struct span line)
 {
 	struct log_batch *batch = state.filling;
 	if (batch->len + line.len > BATCH_BYTES) {
@@ -190,7 +190,7 @@ static void emit_line(struct span line)
 	bool tell = false;
 	pthread_mutex_lock(&state.lock);
 	if (state.running)
-		tell = gather(line);
+		tell = gather_line(line);
 	else
 		write_directly(line);
 	pthread_mutex_unlock(&state.lock);
