@@ -46,7 +46,7 @@ static void a_header_replaces_its_like_whatever_the_case(void **state)
 
 static void there_is_room_for_so_many_headers(void **state)
 {
-	static char names[RESPONSE_HEADERS_MAX + 1][8];
+	static char names[RESPONSE_HEADERS_MAX + 1][16];
 	struct response *res = *state;
 	for (int i = 0; i <= RESPONSE_HEADERS_MAX; i++) {
 		snprintf(names[i], sizeof names[i], "X-%d", i);
