@@ -6,7 +6,7 @@
 #include "db/kept_answers.h"
 #include "service/core/log.h"
 
-enum { BITE = 100, PAUSE_MS = 60000 };
+enum { PURGED_AT_ONCE = 100, PAUSE_MS = 60000 };
 
 struct janitor {
 	struct db *db;
@@ -15,26 +15,26 @@ struct janitor {
 	bool started;
 };
 
-static enum err bite(struct conn *conn, void *arg)
+static enum err purge_some(struct conn *conn, void *arg)
 {
-	return kept_answers_purge(conn, wall_ms(), BITE, arg);
+	return kept_answers_purge(conn, wall_ms(), PURGED_AT_ONCE, arg);
 }
 
-/* Until a bite finds less than it could hold. */
-static enum err clean_up(struct janitor *janitor)
+/* Until there were fewer than could be purged at once. */
+static enum err purge_all(struct janitor *janitor)
 {
-	int64_t purged = BITE;
+	int64_t purged = PURGED_AT_ONCE;
 	enum err err = ERR_OK;
-	while (err == ERR_OK && purged == BITE)
-		err = db_write(janitor->db, janitor->token, bite, &purged);
+	while (err == ERR_OK && purged == PURGED_AT_ONCE)
+		err = db_write(janitor->db, janitor->token, purge_some, &purged);
 	return err;
 }
 
-static void *work(void *arg)
+static void *purge_now_and_then(void *arg)
 {
 	struct janitor *janitor = arg;
 	do {
-		enum err err = clean_up(janitor);
+		enum err err = purge_all(janitor);
 		if (err != ERR_OK && !err_is_cancelled(err))
 			log_warn("cannot throw old answers away", LOG_ERR(err));
 	} while (cancel_sleep(janitor->token, instant_add_ms(instant_now(), PAUSE_MS)) ==
@@ -50,7 +50,7 @@ enum err janitor_create(struct db *db, struct janitor **ret_janitor)
 	janitor->db = db;
 	janitor->token = cancel_create(NULL);
 	janitor->started = janitor->token &&
-		pthread_create(&janitor->thread, NULL, work, janitor) == 0;
+		pthread_create(&janitor->thread, NULL, purge_now_and_then, janitor) == 0;
 	if (!janitor->started) {
 		janitor_destroy(janitor);
 		return ERR_NOMEM;

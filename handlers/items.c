@@ -1,9 +1,5 @@
 #include "db/items.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "handlers/items.h"
 #include "handlers/rest/app.h"
 #include "handlers/routes.h"
@@ -171,7 +167,7 @@ static enum err write_row(struct response *res, const struct item_row *row, int6
 }
 
 /* Reads one row more than the page has, to know whether there is another page. */
-static enum err write_rows(struct stmt *rows, struct response *res, struct list *list)
+static enum err write_page(struct stmt *rows, struct response *res, struct list *list)
 {
 	struct item_row row;
 	enum err err;
@@ -199,34 +195,38 @@ static enum err write_items(struct request *req, struct response *res, struct li
 		err = items_page(conn, &list->query, (unsigned)list->limit + 1, &rows);
 	if (err == ERR_OK)
 		err = response_write(res, SPAN_LITERAL("{\"items\":["));
-	return err == ERR_OK ? write_rows(rows, res, list) : err;
+	return err == ERR_OK ? write_page(rows, res, list) : err;
 }
 
-static void print_next_page(const struct request *req, const struct list *list, FILE *out)
+static enum err append_parameter(
+	struct buffer *link, const struct request *req, const char *name)
 {
-	fprintf(out, "</v1/items?cursor=%s", list->next);
-	for (size_t i = 0; i < PARAMETERS_COUNT; i++) {
-		struct span value = { 0 };
-		request_query(req, parameters[i].name, &value);
-		if (!value.data || parameters[i].read == read_cursor)
-			continue;
-		fprintf(out, "&%s=", parameters[i].name);
-		percent_print(value, out);
-	}
-	fprintf(out, ">; rel=\"next\"");
+	struct span value = { 0 };
+	request_query(req, name, &value);
+	if (!value.data)
+		return ERR_OK;
+	enum err err = buffer_print(link, "&%s=", name);
+	return err == ERR_OK ? percent_append(link, value) : err;
+}
+
+static enum err append_next_page(
+	struct buffer *link, const struct request *req, const struct list *list)
+{
+	enum err err = buffer_print(link, "</v1/items?cursor=%s", list->next);
+	for (size_t i = 0; i < PARAMETERS_COUNT && err == ERR_OK; i++)
+		if (parameters[i].read != read_cursor)
+			err = append_parameter(link, req, parameters[i].name);
+	return err == ERR_OK ? buffer_print(link, ">; rel=\"next\"") : err;
 }
 
 static enum err set_link(
 	const struct request *req, struct response *res, const struct list *list)
 {
-	char *link = NULL;
-	size_t len;
-	FILE *out = open_memstream(&link, &len);
-	if (!out)
-		return ERR_NOMEM;
-	print_next_page(req, list, out);
-	enum err err = fclose(out) == 0 ? response_header(res, "Link", link) : ERR_NOMEM;
-	free(link);
+	struct buffer link = { 0 };
+	enum err err = append_next_page(&link, req, list);
+	if (err == ERR_OK)
+		err = response_header(res, "Link", buffer_text(&link));
+	buffer_finish(&link);
 	return err;
 }
 

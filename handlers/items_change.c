@@ -40,7 +40,7 @@ static enum err set_location(struct response *res, int64_t id)
 	return response_header(res, "Location", location);
 }
 
-static enum err insert(struct conn *conn, struct creation *creation)
+static enum err insert_and_answer(struct conn *conn, struct creation *creation)
 {
 	struct response *res = creation->res;
 	int64_t id;
@@ -53,23 +53,24 @@ static enum err insert(struct conn *conn, struct creation *creation)
 	return err == ERR_OK ? keep_answer(conn, &creation->claim, res) : err;
 }
 
-static enum err create(struct conn *conn, void *arg)
+static enum err create_item(struct conn *conn, void *arg)
 {
 	struct creation *creation = arg;
 	bool replayed;
 	response_reset(creation->res);
 	enum err err = replay_answer(conn, &creation->claim, creation->res, &replayed);
-	return err != ERR_OK || replayed ? err : insert(conn, creation);
+	return err != ERR_OK || replayed ? err : insert_and_answer(conn, creation);
 }
 
-static enum err create_from(struct request *req, const json_t *json, struct response *res)
+static enum err create_item_from(
+	struct request *req, const json_t *json, struct response *res)
 {
 	struct creation creation = { .res = res };
 	enum err err = item_from_json(json, res, &creation.item);
 	if (err == ERR_OK)
 		err = claim_key(app_of(req)->claims, req, res, &creation.claim);
 	if (err == ERR_OK)
-		err = db_write(app_of(req)->db, req->cancel, create, &creation);
+		err = db_write(app_of(req)->db, req->cancel, create_item, &creation);
 	claim_release(&creation.claim);
 	return err;
 }
@@ -80,7 +81,7 @@ enum err items_handle_post(struct request *req, struct response *res)
 	enum err err = request_json(req, res, &json);
 	if (err != ERR_OK)
 		return err;
-	err = create_from(req, json, res);
+	err = create_item_from(req, json, res);
 	json_decref(json);
 	return err;
 }
@@ -89,7 +90,7 @@ enum err items_handle_post(struct request *req, struct response *res)
  * PUT, PATCH, DELETE
  */
 
-struct change {
+struct item_change {
 	const struct request *req;
 	struct response *res;
 	int64_t id;
@@ -113,7 +114,7 @@ static enum err check_conditions(const struct request *req, const struct item_ro
 /* The item as it is, if the request is about it; *ret_json, which may be NULL, gets a
  * reference to it without what the server sets. */
 static enum err look_at_current(
-	struct conn *conn, const struct change *change, json_t **ret_json)
+	struct conn *conn, const struct item_change *change, json_t **ret_json)
 {
 	AUTO_STMT *rows = NULL;
 	struct item_row row;
@@ -126,7 +127,8 @@ static enum err look_at_current(
 	return *ret_json ? ERR_OK : ERR_NOMEM;
 }
 
-static enum err replace_with(struct conn *conn, struct change *change, const json_t *json)
+static enum err replace_with(
+	struct conn *conn, struct item_change *change, const json_t *json)
 {
 	struct item item;
 	enum err err = item_from_json(json, change->res, &item);
@@ -135,16 +137,16 @@ static enum err replace_with(struct conn *conn, struct change *change, const jso
 	return err == ERR_OK ? write_current(conn, change->id, change->res) : err;
 }
 
-static enum err replace(struct conn *conn, void *arg)
+static enum err replace_item(struct conn *conn, void *arg)
 {
-	struct change *change = arg;
+	struct item_change *change = arg;
 	response_reset(change->res);
 	enum err err = look_at_current(conn, change, NULL);
 	return err == ERR_OK ? replace_with(conn, change, change->json) : err;
 }
 
 /* A JSON merge patch (RFC 7396, 2) of an object without objects in it. */
-static enum err merge(json_t *target, const json_t *patch)
+static enum err merge_patch(json_t *target, const json_t *patch)
 {
 	const char *name;
 	json_t *value;
@@ -157,16 +159,16 @@ static enum err merge(json_t *target, const json_t *patch)
 	return ERR_OK;
 }
 
-static enum err patch(struct conn *conn, void *arg)
+static enum err patch_item(struct conn *conn, void *arg)
 {
-	struct change *change = arg;
+	struct item_change *change = arg;
 	json_t *json = NULL;
 	response_reset(change->res);
 	if (!json_is_object(change->json))
 		return problem_field(change->res, "", "must be an object");
 	enum err err = look_at_current(conn, change, &json);
 	if (err == ERR_OK)
-		err = merge(json, change->json);
+		err = merge_patch(json, change->json);
 	if (err == ERR_OK)
 		err = replace_with(conn, change, json);
 	json_decref(json);
@@ -175,7 +177,7 @@ static enum err patch(struct conn *conn, void *arg)
 
 static enum err remove_item(struct conn *conn, void *arg)
 {
-	struct change *change = arg;
+	struct item_change *change = arg;
 	response_reset(change->res);
 	enum err err = look_at_current(conn, change, NULL);
 	if (err == ERR_OK)
@@ -184,36 +186,37 @@ static enum err remove_item(struct conn *conn, void *arg)
 	return err;
 }
 
-static enum err make(
+static enum err change_item(
 	struct request *req, struct response *res, db_write_fn *fn, const json_t *json)
 {
-	struct change change = { .req = req, .res = res, .json = json };
+	struct item_change change = { .req = req, .res = res, .json = json };
 	enum err err = item_id_of(req, &change.id);
 	return err == ERR_OK ? db_write(app_of(req)->db, req->cancel, fn, &change) : err;
 }
 
-static enum err make_from_body(struct request *req, struct response *res, db_write_fn *fn)
+static enum err change_item_from_body(
+	struct request *req, struct response *res, db_write_fn *fn)
 {
 	json_t *json;
 	enum err err = request_json(req, res, &json);
 	if (err != ERR_OK)
 		return err;
-	err = make(req, res, fn, json);
+	err = change_item(req, res, fn, json);
 	json_decref(json);
 	return err;
 }
 
 enum err items_handle_put(struct request *req, struct response *res)
 {
-	return make_from_body(req, res, replace);
+	return change_item_from_body(req, res, replace_item);
 }
 
 enum err items_handle_patch(struct request *req, struct response *res)
 {
-	return make_from_body(req, res, patch);
+	return change_item_from_body(req, res, patch_item);
 }
 
 enum err items_handle_delete(struct request *req, struct response *res)
 {
-	return make(req, res, remove_item, NULL);
+	return change_item(req, res, remove_item, NULL);
 }

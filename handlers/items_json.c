@@ -13,7 +13,7 @@ typedef bool read_fn(const json_t *value, int64_t max, void *ret);
 
 static read_fn read_text;
 static read_fn read_integer;
-static read_fn read_nothing;
+static read_fn refuse_value;
 
 #define TEXT(least, most) \
 	"must be a string of " least " to " most " characters without control characters"
@@ -40,10 +40,10 @@ static const struct field {
 	{ "price_cents", "/price_cents", false, read_integer,
 		offsetof(struct item, price_cents), ITEM_PRICE_MAX,
 		INTEGER("9007199254740991") },
-	{ "id", "/id", false, read_nothing, 0, 0, READ_ONLY },
-	{ "created_at", "/created_at", false, read_nothing, 0, 0, READ_ONLY },
-	{ "updated_at", "/updated_at", false, read_nothing, 0, 0, READ_ONLY },
-	{ "version", "/version", false, read_nothing, 0, 0, READ_ONLY },
+	{ "id", "/id", false, refuse_value, 0, 0, READ_ONLY },
+	{ "created_at", "/created_at", false, refuse_value, 0, 0, READ_ONLY },
+	{ "updated_at", "/updated_at", false, refuse_value, 0, 0, READ_ONLY },
+	{ "version", "/version", false, refuse_value, 0, 0, READ_ONLY },
 };
 
 #define FIELDS_COUNT (sizeof fields / sizeof *fields)
@@ -68,7 +68,7 @@ static bool read_integer(const json_t *value, int64_t max, void *ret)
 	return true;
 }
 
-static bool read_nothing(const json_t *value, int64_t max, void *ret)
+static bool refuse_value(const json_t *value, int64_t max, void *ret)
 {
 	(void)value;
 	(void)max;
@@ -162,7 +162,7 @@ json_t *item_to_json(struct span json)
 {
 	json_t *tree = json_loadb(json.data, json.len, 0, NULL);
 	for (size_t i = 0; i < FIELDS_COUNT; i++)
-		if (fields[i].read == read_nothing)
+		if (fields[i].read == refuse_value)
 			json_object_del(tree, fields[i].name);
 	return tree;
 }

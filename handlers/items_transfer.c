@@ -39,7 +39,7 @@ static const struct layout *layout_for(const struct request *req)
 	return array_wanted ? &array : &lines;
 }
 
-static enum err read_category(
+static enum err read_export_category(
 	const struct request *req, struct response *res, struct span *ret_category)
 {
 	if (request_query(req, "category", ret_category) != ERR_OK)
@@ -58,7 +58,7 @@ static enum err set_headers(struct response *res, const struct layout *layout)
 	return err == ERR_OK ? response_header(res, "Vary", "Accept") : err;
 }
 
-static enum err write_rows(
+static enum err export_rows(
 	struct stmt *rows, const struct layout *layout, struct response *res)
 {
 	struct activity *activity = activity_current();
@@ -87,14 +87,14 @@ static enum err write_export(struct request *req, struct span category,
 		err = read_begin(conn);
 	if (err == ERR_OK)
 		err = items_export(conn, category, &rows);
-	return err == ERR_OK ? write_rows(rows, layout, res) : err;
+	return err == ERR_OK ? export_rows(rows, layout, res) : err;
 }
 
 enum err items_handle_export(struct request *req, struct response *res)
 {
 	struct span category;
 	const struct layout *layout = layout_for(req);
-	enum err err = read_category(req, res, &category);
+	enum err err = read_export_category(req, res, &category);
 	if (err == ERR_OK)
 		err = set_headers(res, layout);
 	if (err != ERR_OK || strcmp(req->method, "HEAD") == 0)
@@ -141,7 +141,7 @@ static enum err point_into_array(struct import *import)
 	return ERR_OK;
 }
 
-static enum err stage(struct import *import, const json_t *json)
+static enum err stage_item(struct import *import, const json_t *json)
 {
 	struct item item;
 	char place[JSON_PLACE_SIZE];
@@ -160,13 +160,13 @@ static enum err stage(struct import *import, const json_t *json)
 			     : err;
 }
 
-static enum err stage_all(struct import *import)
+static enum err stage_items(struct import *import)
 {
 	json_t *json = NULL;
 	enum err err;
 	while ((err = json_reader_next(&import->reader, import->res, &json)) == ERR_OK &&
 		json) {
-		err = stage(import, json);
+		err = stage_item(import, json);
 		json_decref(json);
 		if (err != ERR_OK)
 			break;
@@ -174,7 +174,7 @@ static enum err stage_all(struct import *import)
 	return err;
 }
 
-static enum err insert(struct conn *conn, struct import *import)
+static enum err insert_staged_items(struct conn *conn, struct import *import)
 {
 	char text[64];
 	enum err err = items_insert_staged(conn, import->staging, wall_ms());
@@ -187,16 +187,16 @@ static enum err insert(struct conn *conn, struct import *import)
 }
 
 /* db_write_fn */
-static enum err move(struct conn *conn, void *arg)
+static enum err move_staged_items(struct conn *conn, void *arg)
 {
 	struct import *import = arg;
 	bool replayed;
 	response_reset(import->res);
 	enum err err = replay_answer(conn, &import->claim, import->res, &replayed);
-	return err != ERR_OK || replayed ? err : insert(conn, import);
+	return err != ERR_OK || replayed ? err : insert_staged_items(conn, import);
 }
 
-static enum err start(struct import *import)
+static enum err start_import(struct import *import)
 {
 	struct app *app = app_of(import->req);
 	struct span type = request_header(import->req, "Content-Type");
@@ -214,14 +214,14 @@ static enum err start(struct import *import)
 static enum err import_body(struct import *import)
 {
 	struct app *app = app_of(import->req);
-	enum err err = start(import);
+	enum err err = start_import(import);
 	if (err == ERR_OK)
-		err = stage_all(import);
+		err = stage_items(import);
 	if (err != ERR_OK)
 		return err;
 	claim_seal(&import->claim);
-	return db_write_long(
-		app->db, import->req->cancel, app->config->import_max_ms, move, import);
+	return db_write_long(app->db, import->req->cancel, app->config->import_max_ms,
+		move_staged_items, import);
 }
 
 enum err items_handle_import(struct request *req, struct response *res)

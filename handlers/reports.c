@@ -9,7 +9,7 @@
 static enum err write_group(const struct inventory_group *group, void *arg)
 {
 	struct response *res = arg;
-	bool first = res->body[res->body_len - 1] == '[';
+	bool first = res->body.data[res->body.len - 1] == '[';
 	char total_value[WIDE_UINT_SIZE];
 	char numbers[256];
 	wide_uint_format(group->total_value_cents, total_value);

@@ -9,6 +9,7 @@
 #include "handlers/settings.h"
 #include "service/core/log.h"
 #include "service/core/parse.h"
+#include "service/core/scatter.h"
 #include "service/run/version.h"
 
 enum {
@@ -56,15 +57,6 @@ static const char *const kinds[] = {
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 _Static_assert(COUNT_OF(materials) * COUNT_OF(kinds) == SEED_CATEGORIES, "as promised");
-
-/* Looks random: splitmix64 (https://prng.di.unimi.it/splitmix64.c). */
-static uint64_t scatter(uint64_t number)
-{
-	number += UINT64_C(0x9e3779b97f4a7c15);
-	number = (number ^ number >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	number = (number ^ number >> 27) * UINT64_C(0x94d049bb133111eb);
-	return number ^ number >> 31;
-}
 
 struct texts {
 	char name[64];

@@ -9,16 +9,12 @@
 #include <unistd.h>
 
 #include "db/sqlite/conn.h"
+#include "service/core/os.h"
 
 /* How long the token may go unheard: 1 MiB with pages of the default size. */
 enum { PAGES_PER_STEP = 256 };
 
 #define PARTIAL_SUFFIX ".XXXXXX" /* beside the copy's place, so that link() can do */
-
-static enum err system_error(void)
-{
-	return errno == ENOSPC || errno == EDQUOT ? ERR_DISK_FULL : ERR_IO;
-}
 
 /*
  * Copying. SQLite starts over when another process has written between two
@@ -82,12 +78,11 @@ static enum err copy_to(struct conn *source, const char *vfs, const char *partia
 /* The name is durable once its directory is. */
 static enum err sync_directory_of(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	char *dir = directory_of(path);
 	if (!dir)
 		return ERR_NOMEM;
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum err err = fd >= 0 && fsync(fd) == 0 ? ERR_OK : system_error();
+	enum err err = fd >= 0 && fsync(fd) == 0 ? ERR_OK : err_of_errno(errno);
 	if (fd >= 0)
 		close(fd);
 	free(dir);
@@ -98,7 +93,7 @@ static enum err sync_directory_of(const char *path)
 static enum err publish(const char *partial, const char *path)
 {
 	if (link(partial, path) != 0)
-		return errno == EEXIST ? ERR_CONFLICT : system_error();
+		return errno == EEXIST ? ERR_CONFLICT : err_of_errno(errno);
 	enum err err = sync_directory_of(path);
 	if (err != ERR_OK)
 		unlink(path);
@@ -109,7 +104,7 @@ static enum err size_of(const char *path, int64_t *ret_bytes)
 {
 	struct stat status;
 	if (stat(path, &status) != 0)
-		return system_error();
+		return err_of_errno(errno);
 	*ret_bytes = status.st_size;
 	return ERR_OK;
 }
@@ -139,7 +134,7 @@ static enum err make_partial(const char *path, char **ret_partial)
 		return ERR_NOMEM;
 	int fd = mkostemp(partial, O_CLOEXEC);
 	if (fd < 0) {
-		enum err err = system_error();
+		enum err err = err_of_errno(errno);
 		free(partial);
 		return err;
 	}
@@ -148,7 +143,7 @@ static enum err make_partial(const char *path, char **ret_partial)
 	return ERR_OK;
 }
 
-static enum err back_up(const struct db_config *config, struct conn *source,
+static enum err back_up_from(const struct db_config *config, struct conn *source,
 	const char *path, struct backup_report *report)
 {
 	char *partial;
@@ -173,7 +168,7 @@ enum err db_backup(const struct db_config *config, struct cancel *token, const c
 	enum err err = conn_open(config, CONN_READER, token, &source);
 	if (err != ERR_OK)
 		return err;
-	err = back_up(config, source, path, ret_report);
+	err = back_up_from(config, source, path, ret_report);
 	conn_close(source);
 	return err;
 }

@@ -1,13 +1,13 @@
 #include "db/sqlite/conn.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "db/sqlite/sql_functions.h"
 #include "service/core/activity.h"
 #include "service/core/log.h"
+#include "service/core/os.h"
 
 /*
  * How a token reaches the statement, and nobody else's. There are three ways,
@@ -104,11 +104,10 @@ static const enum err errors[] = {
 };
 
 /* The disk may be full in ways that SQLite reports as plain I/O errors: a quota,
- * the shared-memory file. */
+ * a file that may not be larger, the shared-memory file. */
 static bool disk_is_full(sqlite3 *sqlite)
 {
-	int system = sqlite3_system_errno(sqlite);
-	return system == ENOSPC || system == EDQUOT;
+	return err_of_errno(sqlite3_system_errno(sqlite)) == ERR_DISK_FULL;
 }
 
 static bool is_past_limit(const struct conn *conn)

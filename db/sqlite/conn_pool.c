@@ -72,7 +72,7 @@ static bool take_or_queue(struct conn_pool *pool, struct conn_waiter *waiter)
 	return served;
 }
 
-static void leave_queue(struct conn_pool *pool, struct conn_waiter *waiter)
+static void stop_waiting(struct conn_pool *pool, struct conn_waiter *waiter)
 {
 	pool->waiting_count--;
 	TAILQ_REMOVE(&pool->waiting, waiter, link);
@@ -89,7 +89,7 @@ static enum err wait_in_queue(
 		pthread_cond_wait(&waiter->changed, &pool->lock);
 	bool served = waiter->served;
 	if (!served)
-		leave_queue(pool, waiter);
+		stop_waiting(pool, waiter);
 	pthread_mutex_unlock(&pool->lock);
 	cancel_wait_end(&on_token);
 	return served ? ERR_OK : err_of_token(token);
@@ -119,7 +119,7 @@ static void give_place(struct conn_pool *pool, struct conn *conn)
 	pthread_mutex_lock(&pool->lock);
 	struct conn_waiter *waiter = TAILQ_FIRST(&pool->waiting);
 	if (waiter) {
-		leave_queue(pool, waiter);
+		stop_waiting(pool, waiter);
 		waiter->conn = conn;
 		waiter->served = true;
 		pthread_cond_signal(&waiter->changed);
@@ -173,7 +173,7 @@ void conn_pool_note_snapshot(struct conn *conn, instant when)
 	pthread_mutex_unlock(&conn->pool->lock);
 }
 
-static struct conn *oldest(struct conn_pool *pool)
+static struct conn *oldest_reader(struct conn_pool *pool)
 {
 	struct conn *conn;
 	struct conn *oldest = NULL;
@@ -188,7 +188,7 @@ static struct conn *oldest(struct conn_pool *pool)
 bool conn_pool_cancel_oldest(struct conn_pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
-	struct conn *conn = oldest(pool);
+	struct conn *conn = oldest_reader(pool);
 	struct cancel *token = conn ? cancel_ref(conn->reader) : NULL;
 	pthread_mutex_unlock(&pool->lock);
 	if (token)

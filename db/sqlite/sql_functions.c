@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "service/core/clock.h"
+#include "service/core/json_text.h"
 
 /* SQLite's strftime() takes 0.4 microseconds, as long as all of the other columns of
  * a row as JSON; an item has two times. */
@@ -21,51 +22,13 @@ static void rfc3339(sqlite3_context *context, int count, sqlite3_value **values)
  */
 
 enum {
-	ESCAPED_MAX = 6, /* \u001f, for one byte */
-	VALUE_MAX = 32,  /* whatever is no text, with what stands around it */
+	VALUE_MAX = 32, /* whatever is no text, with what stands around it */
 };
 
 static char *print_plain(char *out, const char *text, size_t len)
 {
 	memcpy(out, text, len);
 	return out + len;
-}
-
-static char *print_escaped(char *out, unsigned char byte)
-{
-	static const char digits[] = "0123456789abcdef";
-	static const char after_backslash[] = {
-		['"'] = '"',
-		['\\'] = '\\',
-		['\b'] = 'b',
-		['\f'] = 'f',
-		['\n'] = 'n',
-		['\r'] = 'r',
-		['\t'] = 't',
-	};
-	*out++ = '\\';
-	if (byte < sizeof after_backslash && after_backslash[byte]) {
-		*out++ = after_backslash[byte];
-		return out;
-	}
-	out = print_plain(out, "u00", 3);
-	*out++ = digits[byte >> 4];
-	*out++ = digits[byte & 0xf];
-	return out;
-}
-
-static char *print_string(char *out, const char *text, size_t len)
-{
-	*out++ = '"';
-	for (size_t i = 0; i < len; i++) {
-		unsigned char byte = (unsigned char)text[i];
-		if (byte < ' ' || byte == '"' || byte == '\\')
-			out = print_escaped(out, byte);
-		else
-			*out++ = text[i];
-	}
-	*out++ = '"';
-	return out;
 }
 
 static char *print_integer(char *out, int64_t number)
@@ -90,7 +53,7 @@ static char *print_value(char *out, sqlite3_value *value)
 		return print_plain(out, "null", 4);
 	const char *text = (const char *)sqlite3_value_text(value);
 	size_t len = (size_t)sqlite3_value_bytes(value);
-	return type == SQLITE_TEXT ? print_string(out, text, len)
+	return type == SQLITE_TEXT ? json_print_string(out, (struct span){ text, len })
 				   : print_plain(out, text, len);
 }
 
@@ -118,7 +81,7 @@ static size_t row_size(int count, sqlite3_value **values)
 		if (type == SQLITE_TEXT || type == SQLITE_FLOAT) {
 			if (!sqlite3_value_text(values[i]))
 				return 0;
-			size += ESCAPED_MAX * (size_t)sqlite3_value_bytes(values[i]);
+			size += JSON_ESCAPE_MAX * (size_t)sqlite3_value_bytes(values[i]);
 		}
 	}
 	return size;

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "service/core/os.h"
+
 /*
  * A record is its length and its bytes. The buffer is what is written next, and later
  * what was read last. As long as everything fits into it there is no file.
@@ -23,12 +25,6 @@ struct staging {
 };
 
 typedef uint32_t record_length;
-
-static char *directory_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? strndup(path, (size_t)(slash - path) + 1) : strdup("./");
-}
 
 enum err staging_create(struct db *db, struct staging **ret_staging)
 {
@@ -57,12 +53,6 @@ void staging_destroy(struct staging *staging)
 	free(staging);
 }
 
-static enum err err_of_system(void)
-{
-	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? ERR_DISK_FULL
-								    : ERR_IO;
-}
-
 /* For file systems that know no files without a name: it has one for a moment. */
 static int open_and_unlink(const char *directory)
 {
@@ -81,34 +71,22 @@ static enum err open_file(struct staging *staging)
 		staging->directory, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, OWNER_ONLY);
 	if (staging->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
 		staging->fd = open_and_unlink(staging->directory);
-	return staging->fd >= 0 ? ERR_OK : err_of_system();
-}
-
-static enum err write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t written = write(fd, data, len);
-		if (written < 0 && errno != EINTR)
-			return err_of_system();
-		if (written > 0) {
-			data += written;
-			len -= (size_t)written;
-		}
-	}
-	return ERR_OK;
+	return staging->fd >= 0 ? ERR_OK : err_of_errno(errno);
 }
 
 static enum err write_out(struct staging *staging)
 {
 	enum err err = staging->fd < 0 ? open_file(staging) : ERR_OK;
-	if (err == ERR_OK)
-		err = write_all(staging->fd, staging->buffer, staging->end);
-	if (err == ERR_OK)
-		staging->end = 0;
-	return err;
+	if (err != ERR_OK)
+		return err;
+	const struct span records = { staging->buffer, staging->end };
+	if (write_all(staging->fd, records) < records.len)
+		return err_of_errno(errno);
+	staging->end = 0;
+	return ERR_OK;
 }
 
-static void append(struct staging *staging, const void *data, size_t len)
+static void append_bytes(struct staging *staging, const void *data, size_t len)
 {
 	memcpy(staging->buffer + staging->end, data, len);
 	staging->end += len;
@@ -123,8 +101,8 @@ enum err staging_add(struct staging *staging, struct span record)
 		if (err != ERR_OK)
 			return err;
 	}
-	append(staging, &length, sizeof length);
-	append(staging, record.data, record.len);
+	append_bytes(staging, &length, sizeof length);
+	append_bytes(staging, record.data, record.len);
 	staging->count++;
 	return ERR_OK;
 }
@@ -164,7 +142,7 @@ static enum err read_ahead(struct staging *staging, size_t len)
 }
 
 /* Takes the next len bytes; less than that only at the end. */
-static enum err take(struct staging *staging, size_t len, struct span *ret)
+static enum err take_bytes(struct staging *staging, size_t len, struct span *ret)
 {
 	bool is_there = staging->fd < 0 || staging->end - staging->start >= len;
 	enum err err = is_there ? ERR_OK : read_ahead(staging, len);
@@ -181,7 +159,7 @@ enum err staging_next(struct staging *staging, struct span *ret_record)
 	record_length length;
 	struct span head;
 	assert(staging->reading);
-	enum err err = take(staging, sizeof length, &head);
+	enum err err = take_bytes(staging, sizeof length, &head);
 	if (err == ERR_OK && head.len == 0)
 		*ret_record = (struct span){ 0 };
 	if (err != ERR_OK || head.len == 0)
@@ -189,7 +167,7 @@ enum err staging_next(struct staging *staging, struct span *ret_record)
 	if (head.len < sizeof length)
 		return ERR_IO;
 	memcpy(&length, head.data, sizeof length);
-	err = take(staging, length, ret_record);
+	err = take_bytes(staging, length, ret_record);
 	return err == ERR_OK && ret_record->len < length ? ERR_IO : err;
 }
 

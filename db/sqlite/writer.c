@@ -88,14 +88,14 @@ struct writer {
  * The callers' side.
  */
 
-static void append(struct writer *writer, struct change *change)
+static void queue_change(struct writer *writer, struct change *change)
 {
 	TAILQ_INSERT_TAIL(&writer->queue, change, link);
 	writer->queue_count++;
 	change->waiting = true;
 }
 
-static void take_out(struct writer *writer, struct change *change)
+static void unqueue_change(struct writer *writer, struct change *change)
 {
 	TAILQ_REMOVE(&writer->queue, change, link);
 	writer->queue_count--;
@@ -107,7 +107,7 @@ static bool is_long(const struct change *change)
 	return change->max_ms > 0;
 }
 
-static enum err enqueue(struct writer *writer, struct change *change)
+static enum err accept_change(struct writer *writer, struct change *change)
 {
 	enum err err = ERR_OK;
 	pthread_mutex_lock(&writer->lock);
@@ -116,7 +116,7 @@ static enum err enqueue(struct writer *writer, struct change *change)
 	else if (writer->queue_count >= writer->queue_max)
 		err = ERR_BUSY;
 	else
-		append(writer, change);
+		queue_change(writer, change);
 	change->behind_long = writer->long_count > 0;
 	writer->long_count += err == ERR_OK && is_long(change);
 	pthread_cond_signal(&writer->wanted);
@@ -134,12 +134,12 @@ static void forget_if_long(struct writer *writer, const struct change *change)
 	pthread_mutex_unlock(&writer->lock);
 }
 
-static bool withdraw(struct writer *writer, struct change *change)
+static bool withdraw_change(struct writer *writer, struct change *change)
 {
 	pthread_mutex_lock(&writer->lock);
 	bool waiting = change->waiting;
 	if (waiting)
-		take_out(writer, change);
+		unqueue_change(writer, change);
 	pthread_mutex_unlock(&writer->lock);
 	return waiting;
 }
@@ -177,11 +177,11 @@ static void wait_for_answer(struct change *change)
 
 static enum err make_durable(struct writer *writer, struct change *change)
 {
-	enum err err = enqueue(writer, change);
+	enum err err = accept_change(writer, change);
 	if (err != ERR_OK)
 		return err;
 	instant begun = activity_wait_begin("commit");
-	bool withdrawn = !wait_while_wanted(change) && withdraw(writer, change);
+	bool withdrawn = !wait_while_wanted(change) && withdraw_change(writer, change);
 	if (withdrawn)
 		err = err_of_unbegun(change);
 	else
@@ -191,7 +191,7 @@ static enum err make_durable(struct writer *writer, struct change *change)
 	return withdrawn ? err : change->result;
 }
 
-static enum err submit(struct writer *writer, struct change *change)
+static enum err submit_change(struct writer *writer, struct change *change)
 {
 	assert(!pthread_equal(pthread_self(), writer->thread));
 	if (!activity_may_wait())
@@ -212,7 +212,7 @@ enum err writer_write(
 	struct writer *writer, struct cancel *token, db_write_fn *fn, void *arg)
 {
 	struct change change = { .fn = fn, .arg = arg, .token = token };
-	return submit(writer, &change);
+	return submit_change(writer, &change);
 }
 
 enum err writer_write_long(struct writer *writer, struct cancel *token, int64_t max_ms,
@@ -222,7 +222,7 @@ enum err writer_write_long(struct writer *writer, struct cancel *token, int64_t 
 		.fn = fn, .arg = arg, .token = token, .max_ms = max_ms, .alone = true
 	};
 	assert(max_ms > 0);
-	return submit(writer, &change);
+	return submit_change(writer, &change);
 }
 
 void writer_stats(struct writer *writer, struct db_stats *ret_stats)
@@ -255,19 +255,19 @@ static bool wait_for_work(struct writer *writer)
 }
 
 /* The head of the queue, if it is of that kind; else NULL. */
-static struct change *take_next(struct writer *writer, bool alone)
+static struct change *take_next_change(struct writer *writer, bool alone)
 {
 	pthread_mutex_lock(&writer->lock);
 	struct change *change = TAILQ_FIRST(&writer->queue);
 	if (change && change->alone == alone)
-		take_out(writer, change);
+		unqueue_change(writer, change);
 	else
 		change = NULL;
 	pthread_mutex_unlock(&writer->lock);
 	return change;
 }
 
-static void answer(struct change *change, enum err result)
+static void answer_change(struct change *change, enum err result)
 {
 	if (result == ERR_OK)
 		atomic_store(&change->activity->committed, true);
@@ -282,11 +282,11 @@ static void answer(struct change *change, enum err result)
 static struct change *next_wanted(struct writer *writer, bool alone)
 {
 	struct change *change;
-	while ((change = take_next(writer, alone))) {
+	while ((change = take_next_change(writer, alone))) {
 		enum err err = err_of_unbegun(change);
 		if (err == ERR_OK)
 			break;
-		answer(change, err);
+		answer_change(change, err);
 	}
 	return change;
 }
@@ -312,7 +312,8 @@ static void count_undone(struct writer *writer, unsigned undone)
 	pthread_mutex_unlock(&writer->lock);
 }
 
-static enum err begin(struct writer *writer, struct cancel *token, instant stop_at)
+static enum err begin_transaction(
+	struct writer *writer, struct cancel *token, instant stop_at)
 {
 	struct conn *conn = writer->conn;
 	conn_rollback(conn); /* a no-op, unless the last one failed */
@@ -325,7 +326,7 @@ static enum err begin(struct writer *writer, struct cancel *token, instant stop_
 }
 
 /* Fails for a lost transaction too. */
-static enum err commit(struct writer *writer, unsigned kept)
+static enum err commit_transaction(struct writer *writer, unsigned kept)
 {
 	instant begun = instant_now();
 	enum err err = conn_commit(writer->conn);
@@ -338,7 +339,7 @@ static enum err commit(struct writer *writer, unsigned kept)
 }
 
 /* ERR_OK says that the change is to be kept. */
-static enum err make(struct writer *writer, struct change *change)
+static enum err run_change(struct writer *writer, struct change *change)
 {
 	enum err err = change->fn(writer->conn, change->arg);
 	assert(writer->conn->cache.lent == 0); /* fn has released its statements */
@@ -352,16 +353,16 @@ static void make_alone(struct writer *writer, struct change *change)
 	instant stop_at = INSTANT_NEVER;
 	if (change->max_ms > 0)
 		stop_at = instant_add_ms(instant_now(), change->max_ms);
-	enum err err = begin(writer, change->token, stop_at);
+	enum err err = begin_transaction(writer, change->token, stop_at);
 	if (err == ERR_OK)
-		err = make(writer, change);
+		err = run_change(writer, change);
 	if (err == ERR_OK)
-		err = commit(writer, 1);
+		err = commit_transaction(writer, 1);
 	if (err != ERR_OK) {
 		conn_rollback(writer->conn);
 		count_undone(writer, 1);
 	}
-	answer(change, err);
+	answer_change(change, err);
 }
 
 static bool is_lost(const struct conn *conn)
@@ -375,7 +376,7 @@ static enum err make_in_savepoint(struct writer *writer, struct change *change)
 	enum err err = stmt_exec(conn, "SAVEPOINT change");
 	if (err != ERR_OK)
 		return err;
-	err = make(writer, change);
+	err = run_change(writer, change);
 	bool whole = err == ERR_OK || stmt_exec(conn, "ROLLBACK TO change") == ERR_OK;
 	if (!whole || stmt_exec(conn, "RELEASE change") != ERR_OK)
 		conn_rollback(conn); /* loses the transaction */
@@ -403,7 +404,7 @@ static void answer_batch(struct changes *batch)
 	struct change *change;
 	while ((change = TAILQ_FIRST(batch))) {
 		TAILQ_REMOVE(batch, change, link);
-		answer(change, change->result);
+		answer_change(change, change->result);
 	}
 }
 
@@ -430,21 +431,21 @@ static void refuse_waiting(struct writer *writer, enum err err)
 		change = next_wanted(writer, false);
 		if (!change)
 			break;
-		answer(change, err);
+		answer_change(change, err);
 	}
 }
 
 static void make_together(struct writer *writer)
 {
 	struct changes batch = TAILQ_HEAD_INITIALIZER(batch);
-	enum err err = begin(writer, writer->never, INSTANT_NEVER);
+	enum err err = begin_transaction(writer, writer->never, INSTANT_NEVER);
 	if (err != ERR_OK) {
 		refuse_waiting(writer, err);
 		return;
 	}
 	unsigned kept = 0;
 	unsigned made = make_batch(writer, &batch, &kept);
-	if (commit(writer, kept) == ERR_OK) {
+	if (commit_transaction(writer, kept) == ERR_OK) {
 		count_undone(writer, made - kept);
 		answer_batch(&batch);
 	} else {
@@ -481,7 +482,7 @@ static void checkpoint_if_due(struct writer *writer)
 		writer->free_wal(writer->free_wal_arg);
 }
 
-static void *run(void *arg)
+static void *write_changes(void *arg)
 {
 	struct writer *writer = arg;
 	while (wait_for_work(writer)) {
@@ -511,7 +512,8 @@ static enum err open_and_start(struct writer *writer, const struct db_config *co
 	sqlite3 *sqlite = writer->conn->sqlite;
 	writer->wal_path = sqlite3_filename_wal(sqlite3_db_filename(sqlite, "main"));
 	sqlite3_wal_hook(sqlite, note_frames, writer);
-	writer->started = pthread_create(&writer->thread, NULL, run, writer) == 0;
+	writer->started = pthread_create(&writer->thread, NULL, write_changes, writer) ==
+		0;
 	if (writer->started)
 		pthread_setname_np(writer->thread, "writer");
 	return writer->started ? ERR_OK : ERR_NOMEM;
@@ -540,7 +542,7 @@ enum err writer_create(const struct db_config *config, void (*free_wal)(void *ar
 	return err;
 }
 
-static void stop(struct writer *writer)
+static void stop_writing(struct writer *writer)
 {
 	pthread_mutex_lock(&writer->lock);
 	writer->stopping = true;
@@ -556,7 +558,7 @@ void writer_destroy(struct writer *writer)
 	if (!writer)
 		return;
 	if (writer->started)
-		stop(writer);
+		stop_writing(writer);
 	conn_close(writer->conn);
 	cancel_unref(writer->never);
 	pthread_cond_destroy(&writer->wanted);

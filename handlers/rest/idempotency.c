@@ -10,14 +10,16 @@ enum { KEY_MAX = 255 };
 /* A list is enough: it is as long as there are requests with a key in flight. */
 struct claims {
 	pthread_mutex_t lock;
-	struct claim *first; /* lock */
+	LIST_HEAD(, claim) held; /* lock; claim::link */
 };
 
 struct claims *claims_create(void)
 {
 	struct claims *claims = calloc(1, sizeof *claims);
-	if (claims)
-		pthread_mutex_init(&claims->lock, NULL);
+	if (!claims)
+		return NULL;
+	pthread_mutex_init(&claims->lock, NULL);
+	LIST_INIT(&claims->held);
 	return claims;
 }
 
@@ -41,28 +43,26 @@ static bool is_key(struct span key)
 
 static bool is_claimed(const struct claims *claims, struct span key)
 {
-	for (const struct claim *claim = claims->first; claim; claim = claim->next)
+	const struct claim *claim;
+	LIST_FOREACH(claim, &claims->held, link)
 		if (claim->id.key.len == key.len &&
 			memcmp(claim->id.key.data, key.data, key.len) == 0)
 			return true;
 	return false;
 }
 
-static void push(struct claims *claims, struct claim *claim)
+static void hold_claim(struct claims *claims, struct claim *claim)
 {
-	claim->next = claims->first;
-	if (claim->next)
-		claim->next->prev = claim;
-	claims->first = claim;
+	LIST_INSERT_HEAD(&claims->held, claim, link);
 	claim->claims = claims;
 }
 
-static enum err take(struct claims *claims, struct claim *claim)
+static enum err hold_unless_claimed(struct claims *claims, struct claim *claim)
 {
 	pthread_mutex_lock(&claims->lock);
 	bool claimed = is_claimed(claims, claim->id.key);
 	if (!claimed)
-		push(claims, claim);
+		hold_claim(claims, claim);
 	pthread_mutex_unlock(&claims->lock);
 	return claimed ? ERR_IN_FLIGHT : ERR_OK;
 }
@@ -94,7 +94,7 @@ enum err claim_key(struct claims *claims, const struct request *req, struct resp
 		return problem(res, ERR_BAD_REQUEST,
 			"Idempotency-Key must be there once, with 1 to %d visible ASCII characters.",
 			KEY_MAX);
-	enum err err = take(claims, claim);
+	enum err err = hold_unless_claimed(claims, claim);
 	if (err == ERR_OK)
 		start_hash(claim, req);
 	return err;
@@ -118,12 +118,7 @@ void claim_release(struct claim *claim)
 	if (!claims)
 		return;
 	pthread_mutex_lock(&claims->lock);
-	if (claim->next)
-		claim->next->prev = claim->prev;
-	if (claim->prev)
-		claim->prev->next = claim->next;
-	else
-		claims->first = claim->next;
+	LIST_REMOVE(claim, link);
 	pthread_mutex_unlock(&claims->lock);
 	claim->claims = NULL;
 }
@@ -167,22 +162,14 @@ enum err replay_answer(struct conn *conn, const struct claim *claim, struct resp
 	return write_answer(&answer, res);
 }
 
-static struct span header_of(const struct response *res, const char *name)
-{
-	for (unsigned i = 0; i < res->headers_count; i++)
-		if (strcmp(res->headers[i].name, name) == 0)
-			return span_of(res->headers[i].value);
-	return (struct span){ 0 };
-}
-
 enum err keep_answer(
 	struct conn *conn, const struct claim *claim, const struct response *res)
 {
 	const struct kept_answer answer = {
 		.status = res->status,
-		.location = header_of(res, "Location"),
-		.etag = header_of(res, "ETag"),
-		.body = { res->body ? res->body : "", res->body_len },
+		.location = span_of(response_find_header(res, "Location")),
+		.etag = span_of(response_find_header(res, "ETag")),
+		.body = buffer_span(&res->body),
 	};
 	return claim->claims ? kept_answer_add(conn, &claim->id, wall_ms(), &answer)
 			     : ERR_OK;

@@ -35,11 +35,11 @@ struct cancel {
 	int64_t fired_at_ns;         /* written before cause, read after it */
 
 	pthread_mutex_t lock;
-	pthread_cond_t changed;      /* it fired, or a hook has returned */
-	struct cancel_hook *hooks;   /* lock: the last registered first */
-	struct cancel_hook *running; /* lock: compared, never read */
-	pthread_t runner;            /* lock: who calls it; while running is set */
-	int fd;                      /* lock: eventfd, or -1 */
+	pthread_cond_t changed;         /* it fired, or a hook has returned */
+	LIST_HEAD(, cancel_hook) hooks; /* lock; cancel_hook::link: the last first */
+	struct cancel_hook *running;    /* lock: compared, never read */
+	pthread_t runner;               /* lock: who calls it; while running is set */
+	int fd;                         /* lock: eventfd, or -1 */
 
 	struct cancel *parent; /* counted; NULL for a root; set once */
 	struct cancel_hook parent_hook;
@@ -91,6 +91,7 @@ struct cancel *cancel_create(struct cancel *parent)
 	token->counts = 1;
 	token->deadline_ns = INSTANT_NEVER.ns;
 	token->fd = -1;
+	LIST_INIT(&token->hooks);
 	pthread_mutex_init(&token->lock, NULL);
 	clock_cond_init(&token->changed);
 	if (parent) {
@@ -114,7 +115,7 @@ struct cancel *cancel_ref(struct cancel *token)
 	return token;
 }
 
-static void destroy(struct cancel *token)
+static void destroy_token(struct cancel *token)
 {
 	if (token->timers)
 		timer_remove(token->timers, &token->deadline);
@@ -122,7 +123,7 @@ static void destroy(struct cancel *token)
 		cancel_unhook(token->parent, &token->parent_hook);
 		cancel_unref(token->parent);
 	}
-	assert(!token->hooks);
+	assert(LIST_EMPTY(&token->hooks));
 	if (token->fd >= 0)
 		close(token->fd);
 	pthread_cond_destroy(&token->changed);
@@ -133,7 +134,7 @@ static void destroy(struct cancel *token)
 void cancel_unref(struct cancel *token)
 {
 	if (token && atomic_fetch_sub(&token->counts, 1) == 1)
-		destroy(token);
+		destroy_token(token);
 }
 
 enum cancel_cause cancel_cause(const struct cancel *token)
@@ -150,30 +151,25 @@ instant cancel_fired_at(const struct cancel *token)
 
 static void push_hook(struct cancel *token, struct cancel_hook *hook)
 {
-	hook->next = token->hooks;
-	hook->link = &token->hooks;
-	if (hook->next)
-		hook->next->link = &hook->next;
-	token->hooks = hook;
+	LIST_INSERT_HEAD(&token->hooks, hook, link);
+	hook->listed = true;
 }
 
-static void take_out(struct cancel_hook *hook)
+static void take_hook_out(struct cancel_hook *hook)
 {
-	*hook->link = hook->next;
-	if (hook->next)
-		hook->next->link = hook->link;
-	hook->link = NULL;
+	LIST_REMOVE(hook, link);
+	hook->listed = false;
 }
 
 /* Called and returning with the lock held. */
 static void run_hooks(struct cancel *token, enum cancel_cause cause)
 {
 	token->runner = pthread_self();
-	while (token->hooks) {
-		struct cancel_hook *hook = token->hooks;
+	struct cancel_hook *hook;
+	while ((hook = LIST_FIRST(&token->hooks))) {
 		cancel_hook_fn *fn = hook->fn;
 		void *arg = hook->arg;
-		take_out(hook);
+		take_hook_out(hook);
 		token->running = hook;
 		pthread_mutex_unlock(&token->lock);
 		fn(arg, cause);
@@ -248,9 +244,9 @@ bool cancel_unhook(struct cancel *token, struct cancel_hook *hook)
 	if (!token)
 		return false;
 	pthread_mutex_lock(&token->lock);
-	bool waiting = hook->link != NULL;
+	bool waiting = hook->listed;
 	if (waiting)
-		take_out(hook);
+		take_hook_out(hook);
 	while (token->running == hook && !pthread_equal(token->runner, pthread_self()))
 		pthread_cond_wait(&token->changed, &token->lock);
 	pthread_mutex_unlock(&token->lock);

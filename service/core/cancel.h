@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "service/core/clock.h"
 
@@ -94,9 +95,8 @@ typedef void cancel_hook_fn(void *arg, enum cancel_cause cause);
 struct cancel_hook {
 	cancel_hook_fn *fn;
 	void *arg;
-	struct cancel_hook *next; /* cancel::lock */
-	struct cancel_hook *
-		*link; /* cancel::lock: what points at it; NULL out of the list */
+	LIST_ENTRY(cancel_hook) link; /* cancel::lock; cancel::hooks */
+	bool listed;                  /* cancel::lock: link is in that list */
 };
 
 /* Registers fn(arg, cause), to run once, in the thread that fires, when the

@@ -75,7 +75,8 @@ static void date_of_day(int64_t day, int *ret_year, int *ret_month, int *ret_day
 	*ret_year = (int)(cycle * 400) + year + (*ret_month <= 2);
 }
 
-static void put_digits(char *ret, int count, int number)
+/* Exactly count digits, with zeroes in front. */
+static void fill_digits(char *ret, int count, int number)
 {
 	while (count-- > 0) {
 		ret[count] = (char)('0' + number % 10);
@@ -94,11 +95,11 @@ void rfc3339_format(int64_t ms, char ret[static RFC3339_SIZE])
 	int year, month, day;
 	date_of_day((ms - in_day) / MS_PER_DAY, &year, &month, &day);
 	memcpy(ret, "0000-00-00T00:00:00.000Z", RFC3339_SIZE);
-	put_digits(ret, 4, year);
-	put_digits(ret + 5, 2, month);
-	put_digits(ret + 8, 2, day);
-	put_digits(ret + 11, 2, in_day / 3600000);
-	put_digits(ret + 14, 2, in_day / 60000 % 60);
-	put_digits(ret + 17, 2, in_day / 1000 % 60);
-	put_digits(ret + 20, 3, in_day % 1000);
+	fill_digits(ret, 4, year);
+	fill_digits(ret + 5, 2, month);
+	fill_digits(ret + 8, 2, day);
+	fill_digits(ret + 11, 2, in_day / 3600000);
+	fill_digits(ret + 14, 2, in_day / 60000 % 60);
+	fill_digits(ret + 17, 2, in_day / 1000 % 60);
+	fill_digits(ret + 20, 3, in_day % 1000);
 }

@@ -1,43 +1,44 @@
 #include "service/core/log.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "service/core/clock.h"
 #include "service/core/log_line.h"
+#include "service/core/os.h"
 
 enum {
-	BUFFER_BYTES = 512 * 1024,
+	BATCH_BYTES = 512 * 1024,
 	LULL_MS = 10,   /* between batches, so that a busy log is written in few */
 	STOP_MS = 2000, /* how long log_stop() waits for a reader */
 };
 
-struct buffer {
-	size_t len;                               /* up to BUFFER_BYTES */
-	char bytes[BUFFER_BYTES + LOG_LINE_SIZE]; /* the end is for the report of drops */
+/* Not a buffer that grows: what a busy log may take is said here, once and for all. */
+struct log_batch {
+	size_t len;                              /* up to BATCH_BYTES */
+	char bytes[BATCH_BYTES + LOG_LINE_SIZE]; /* the end is for the report of drops */
 };
 
-static struct buffer buffers[2]; /* one is filled while the other is written */
+static struct log_batch batches[2]; /* one is filled while the other is written */
 
 static struct {
-	pthread_mutex_t lock;   /* a leaf; never held while the log thread writes */
-	pthread_cond_t work;    /* the log thread waits for it */
-	pthread_cond_t ended;   /* log_stop() waits for it */
-	struct buffer *filling; /* lock */
-	bool running;     /* lock: lines go to the buffer. Unset by the thread's end */
-	bool stopping;    /* lock */
-	bool asleep;      /* lock: the thread waits for a first line */
-	uint64_t dropped; /* lock: not yet reported */
+	pthread_mutex_t lock;      /* a leaf; never held while the log thread writes */
+	pthread_cond_t work;       /* the log thread waits for it */
+	pthread_cond_t ended;      /* log_stop() waits for it */
+	struct log_batch *filling; /* lock */
+	bool running;           /* lock: lines go to a batch. Unset by the thread's end */
+	bool stopping;          /* lock */
+	bool asleep;            /* lock: the thread waits for a first line */
+	uint64_t dropped;       /* lock: not yet reported */
 	uint64_t dropped_total; /* lock */
 	bool torn;              /* whoever writes: the output ends amidst a line */
 	pthread_t thread;       /* log_start() and log_stop() */
 	int fd;                 /* lock; constant while running */
 } state = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.filling = &buffers[0],
+	.filling = &batches[0],
 	.fd = STDERR_FILENO,
 };
 
@@ -58,41 +59,25 @@ static struct log_style current_style(void)
  * Writing out.
  */
 
-/* Returns how much was written: all, unless fd fails. Blocks. */
-static size_t write_all(int fd, const char *bytes, size_t len)
-{
-	size_t done = 0;
-	while (done < len) {
-		ssize_t written = write(fd, bytes + done, len - done);
-		if (written > 0)
-			done += (size_t)written;
-		else if (written < 0 && errno == EAGAIN)
-			poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
-		else if (written == 0 || errno != EINTR)
-			break;
-	}
-	return done;
-}
-
-static uint64_t count_lines(const char *bytes, size_t len)
+static uint64_t count_lines(struct span text)
 {
 	uint64_t lines = 0;
-	for (size_t i = 0; i < len; i++)
-		lines += bytes[i] == '\n';
+	for (size_t i = 0; i < text.len; i++)
+		lines += text.data[i] == '\n';
 	return lines;
 }
 
 /* Returns how many lines were lost. SIGPIPE must be blocked. */
-static uint64_t write_lines(int fd, const char *bytes, size_t len)
+static uint64_t write_lines(int fd, struct span text)
 {
 	/* Ends the line that an earlier failure left unfinished: it is lost, the
 	 * next one must not be. */
-	if (state.torn && write_all(fd, "\n", 1) == 1)
+	if (state.torn && write_all(fd, SPAN_LITERAL("\n")) == 1)
 		state.torn = false;
-	size_t done = state.torn ? 0 : write_all(fd, bytes, len);
+	size_t done = state.torn ? 0 : write_all(fd, text);
 	if (done > 0)
-		state.torn = bytes[done - 1] != '\n';
-	return count_lines(bytes + done, len - done);
+		state.torn = text.data[done - 1] != '\n';
+	return count_lines((struct span){ text.data + done, text.len - done });
 }
 
 static void count_drops(uint64_t lines)
@@ -103,14 +88,14 @@ static void count_drops(uint64_t lines)
 
 /* Without the log thread, in the caller; lock held. A SIGPIPE of ours is taken
  * back before the caller can get it. */
-static void write_directly(const char *bytes, size_t len)
+static void write_directly(struct span line)
 {
 	sigset_t sigpipe, before, pending;
 	sigemptyset(&sigpipe);
 	sigaddset(&sigpipe, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
 	sigpending(&pending);
-	count_drops(write_lines(state.fd, bytes, len));
+	count_drops(write_lines(state.fd, line));
 	if (!sigismember(&pending, SIGPIPE))
 		sigtimedwait(&sigpipe, NULL, &(struct timespec){ 0 });
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -120,29 +105,29 @@ static void write_directly(const char *bytes, size_t len)
  * The log thread.
  */
 
-/* Adds the count of drops to a buffer that is about to be written, so that it
+/* Adds the count of drops to a batch that is about to be written, so that it
  * stands where the gap is; returns it. Lock held. */
-static uint64_t report_drops(struct buffer *buffer)
+static uint64_t report_drops(struct log_batch *batch)
 {
 	uint64_t dropped = state.dropped;
 	if (dropped == 0)
 		return 0;
 	struct log_field lines = LOG_INT("lines", (int64_t)dropped);
-	buffer->len += log_line_format(buffer->bytes + buffer->len, current_style(),
+	batch->len += log_line_format(batch->bytes + batch->len, current_style(),
 		wall_ms(), LOG_LEVEL_WARN, "log lines dropped", &lines, 1);
 	state.dropped = 0;
 	return dropped;
 }
 
-/* Writes what has been buffered. Lock held; released meanwhile. */
+/* Writes what has been gathered. Lock held; released meanwhile. */
 static void write_batch(void)
 {
-	struct buffer *full = state.filling;
-	state.filling = full == &buffers[0] ? &buffers[1] : &buffers[0];
+	struct log_batch *full = state.filling;
+	state.filling = full == &batches[0] ? &batches[1] : &batches[0];
 	uint64_t reported = report_drops(full);
 	int fd = state.fd;
 	pthread_mutex_unlock(&state.lock);
-	uint64_t lost = write_lines(fd, full->bytes, full->len);
+	uint64_t lost = write_lines(fd, (struct span){ full->bytes, full->len });
 	pthread_mutex_lock(&state.lock);
 	full->len = 0;
 	if (lost > 0 && reported > 0) {
@@ -156,7 +141,7 @@ static void write_batch(void)
 static void lull(void)
 {
 	instant until = instant_add_ms(instant_now(), LULL_MS);
-	while (!state.stopping && state.filling->len < BUFFER_BYTES / 2)
+	while (!state.stopping && state.filling->len < BATCH_BYTES / 2)
 		if (!clock_cond_wait(&state.work, &state.lock, until))
 			break;
 }
@@ -185,29 +170,29 @@ static void *write_batches(void *unused)
  */
 
 /* Whether the log thread should be told. Lock held. */
-static bool append(const char *bytes, size_t len)
+static bool gather_line(struct span line)
 {
-	struct buffer *buffer = state.filling;
-	if (buffer->len + len > BUFFER_BYTES) {
+	struct log_batch *batch = state.filling;
+	if (batch->len + line.len > BATCH_BYTES) {
 		count_drops(1);
 		return false;
 	}
-	bool was_half_full = buffer->len >= BUFFER_BYTES / 2;
-	memcpy(buffer->bytes + buffer->len, bytes, len);
-	buffer->len += len;
-	bool tell = state.asleep || (!was_half_full && buffer->len >= BUFFER_BYTES / 2);
+	bool was_half_full = batch->len >= BATCH_BYTES / 2;
+	memcpy(batch->bytes + batch->len, line.data, line.len);
+	batch->len += line.len;
+	bool tell = state.asleep || (!was_half_full && batch->len >= BATCH_BYTES / 2);
 	state.asleep = false;
 	return tell;
 }
 
-static void emit(const char *bytes, size_t len)
+static void emit_line(struct span line)
 {
 	bool tell = false;
 	pthread_mutex_lock(&state.lock);
 	if (state.running)
-		tell = append(bytes, len);
+		tell = gather_line(line);
 	else
-		write_directly(bytes, len);
+		write_directly(line);
 	pthread_mutex_unlock(&state.lock);
 	if (tell)
 		pthread_cond_signal(&state.work);
@@ -222,7 +207,7 @@ void log_line(enum log_level level, const char *message, const struct log_field 
 	char line[LOG_LINE_SIZE];
 	size_t len = log_line_format(
 		line, current_style(), wall_ms(), level, message, fields, count);
-	emit(line, len);
+	emit_line((struct span){ line, len });
 	errno = saved_errno;
 }
 

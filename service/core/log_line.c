@@ -1,12 +1,12 @@
 #include "service/core/log_line.h"
 
 #include "service/core/clock.h"
+#include "service/core/json_text.h"
 #include "service/core/utf8.h"
 
 enum {
 	TAIL_BYTES = 32,   /* for what ends a cut line: quote, truncated, brace */
 	NUMBER_BYTES = 24, /* the longest: -9223372036854.776 */
-	ESCAPE_BYTES = 6,  /* the longest: \u001f */
 	TIME_BYTES = RFC3339_SIZE - 1,
 	MESSAGE_COLUMNS = 24, /* of text: where the fields begin */
 };
@@ -50,7 +50,7 @@ static bool has_room(struct line *line, size_t bytes)
 }
 
 /* Into room that is known to be there. */
-static void put(struct line *line, const char *bytes, size_t len)
+static void put_bytes(struct line *line, const char *bytes, size_t len)
 {
 	memcpy(line->at, bytes, len);
 	line->at += len;
@@ -58,7 +58,7 @@ static void put(struct line *line, const char *bytes, size_t len)
 
 static void put_word(struct line *line, const char *word)
 {
-	put(line, word, strlen(word));
+	put_bytes(line, word, strlen(word));
 }
 
 static void put_char(struct line *line, char c)
@@ -92,24 +92,7 @@ static size_t run_of(bool (*is)(unsigned char), struct span text)
 
 static void put_escape(struct line *line, unsigned char c)
 {
-	static const char digits[] = "0123456789abcdef";
-	static const char shorts[0x60] = {
-		['\b'] = 'b',
-		['\f'] = 'f',
-		['\n'] = 'n',
-		['\r'] = 'r',
-		['\t'] = 't',
-		['"'] = '"',
-		['\\'] = '\\',
-	};
-	put_char(line, '\\');
-	if (c < sizeof shorts && shorts[c]) {
-		put_char(line, shorts[c]);
-		return;
-	}
-	put(line, "u00", 3);
-	put_char(line, digits[c >> 4]);
-	put_char(line, digits[c & 0xf]);
+	line->at = json_escape(line->at, c);
 }
 
 /* Writes the character that text begins with, which is not plain; returns how
@@ -123,14 +106,14 @@ static size_t put_special(struct line *line, struct span text)
 	}
 	size_t len = utf8_character(text);
 	if (len == 0) {
-		put(line, "\xef\xbf\xbd", 3); /* U+FFFD */
+		put_bytes(line, "\xef\xbf\xbd", 3); /* U+FFFD */
 		return 1;
 	}
 	/* U+0080 to U+009F: control characters, which terminals obey. */
 	if (bytes[0] == 0xc2 && bytes[1] < 0xa0)
 		put_escape(line, bytes[1]);
 	else
-		put(line, text.data, len);
+		put_bytes(line, text.data, len);
 	return len;
 }
 
@@ -140,10 +123,10 @@ static void put_escaped(struct line *line, struct span text)
 	while (text.len > 0) {
 		size_t room = (size_t)(line->end - line->at);
 		size_t len = run_of(is_plain, text);
-		put(line, text.data, len < room ? len : room);
+		put_bytes(line, text.data, len < room ? len : room);
 		if (len > room)
 			line->cut = true;
-		if (len >= text.len || !has_room(line, ESCAPE_BYTES))
+		if (len >= text.len || !has_room(line, JSON_ESCAPE_MAX))
 			return;
 		text.data += len;
 		text.len -= len;
@@ -166,7 +149,7 @@ static void put_text(struct line *line, const struct log_field *field)
 	bool bare = line->style.format == LOG_FORMAT_TEXT && text.len > 0 &&
 		run_of(is_bare, text) == text.len;
 	if (bare && has_room(line, text.len))
-		put(line, text.data, text.len);
+		put_bytes(line, text.data, text.len);
 	else
 		put_quoted(line, text);
 }
@@ -176,7 +159,7 @@ static void put_name(struct line *line, const struct log_field *field)
 	bool quoted = line->style.format == LOG_FORMAT_JSON;
 	if (quoted)
 		put_char(line, '"');
-	put(line, field->text.data, field->text.len);
+	put_bytes(line, field->text.data, field->text.len);
 	if (quoted)
 		put_char(line, '"');
 }
@@ -192,7 +175,7 @@ static void put_digits(struct line *line, uint64_t number, int min_digits)
 	char *first = digits + sizeof digits;
 	for (; number > 0 || min_digits > 0; number /= 10, min_digits--)
 		*--first = (char)('0' + number % 10);
-	put(line, first, (size_t)(digits + sizeof digits - first));
+	put_bytes(line, first, (size_t)(digits + sizeof digits - first));
 }
 
 /* Writes the sign of number; returns the rest of it. */
@@ -240,9 +223,9 @@ static const struct {
 static void put_key(struct line *line, const struct log_field *field)
 {
 	bool json = line->style.format == LOG_FORMAT_JSON;
-	put(line, json ? ",\"" : " ", json ? 2 : 1);
-	put(line, field->key, field->key_len);
-	put(line, json ? "\":" : "=", json ? 2 : 1);
+	put_bytes(line, json ? ",\"" : " ", json ? 2 : 1);
+	put_bytes(line, field->key, field->key_len);
+	put_bytes(line, json ? "\":" : "=", json ? 2 : 1);
 }
 
 static void put_field(struct line *line, const struct log_field *field)
@@ -275,7 +258,7 @@ static void put_time(struct line *line, int64_t now_ms)
 	text[TIME_BYTES - 4] = (char)('0' + ms / 100);
 	text[TIME_BYTES - 3] = (char)('0' + ms / 10 % 10);
 	text[TIME_BYTES - 2] = (char)('0' + ms % 10);
-	put(line, text, TIME_BYTES);
+	put_bytes(line, text, TIME_BYTES);
 }
 
 static void begin_json(
@@ -304,7 +287,7 @@ static void begin_text(struct line *line, int64_t now_ms, enum log_level level,
 		put_char(line, ' ');
 }
 
-static void end(struct line *line)
+static void end_line(struct line *line)
 {
 	bool json = line->style.format == LOG_FORMAT_JSON;
 	if (line->cut)
@@ -323,6 +306,6 @@ size_t log_line_format(char ret[static LOG_LINE_SIZE], struct log_style style,
 		begin_text(&line, now_ms, level, message, count > 0);
 	for (size_t i = 0; i < count && !line.cut; i++)
 		put_field(&line, &fields[i]);
-	end(&line);
+	end_line(&line);
 	return (size_t)(line.at - ret);
 }

@@ -10,22 +10,23 @@ struct worker {
 	struct pool *pool;
 	pthread_t thread;
 	pthread_cond_t wanted;
-	bool woken;          /* pool::lock: taken off the idle list, must look for work */
-	struct worker *next; /* pool::lock: the next idle one */
+	bool woken; /* pool::lock: taken off the idle list, must look for work */
+	SLIST_ENTRY(worker) link; /* pool::lock; pool::idle */
 };
 
 struct pool {
 	pthread_mutex_t lock;
-	int nice;            /* set once */
-	struct job *first;   /* lock: the queue, oldest first */
-	struct job *last;    /* lock */
-	struct worker *idle; /* lock: the one that slept least first: its cache is warm */
-	unsigned queued;     /* lock */
-	unsigned woken;      /* lock: workers on their way to look for a job */
-	unsigned running;    /* lock: workers awake and not inside a wait */
-	unsigned waiting;    /* lock: workers inside a wait */
-	uint64_t refused;    /* lock */
-	bool stopping;       /* lock */
+	int nice;                /* set once */
+	TAILQ_HEAD(, job) queue; /* lock; job::link: the oldest first */
+	SLIST_HEAD(, worker)
+	idle;                 /* lock; worker::link: the one that slept least
+					 * first, whose cache is warm */
+	unsigned queued;      /* lock */
+	unsigned woken;       /* lock: workers on their way to look for a job */
+	unsigned running;     /* lock: workers awake and not inside a wait */
+	unsigned waiting;     /* lock: workers inside a wait */
+	uint64_t refused;     /* lock */
+	bool stopping;        /* lock */
 	unsigned running_max; /* set once */
 	unsigned queue_max;   /* set once */
 	unsigned started;     /* of workers; written by the creating thread only */
@@ -34,46 +35,25 @@ struct pool {
 
 static _Thread_local struct pool *own_pool; /* of a worker thread */
 
-static struct job *take_first(struct pool *pool)
+static void queue_job(struct pool *pool, struct job *job)
 {
-	struct job *job = pool->first;
-	pool->first = job->next;
-	if (pool->first)
-		pool->first->prev = NULL;
-	else
-		pool->last = NULL;
-	job->next = NULL;
-	job->queued = false;
-	pool->queued--;
-	return job;
-}
-
-static void append(struct pool *pool, struct job *job)
-{
-	job->next = NULL;
-	job->prev = pool->last;
-	if (pool->last)
-		pool->last->next = job;
-	else
-		pool->first = job;
-	pool->last = job;
+	TAILQ_INSERT_TAIL(&pool->queue, job, link);
 	job->queued = true;
 	pool->queued++;
 }
 
-static void take_out(struct pool *pool, struct job *job)
+static void unqueue_job(struct pool *pool, struct job *job)
 {
-	if (job->prev)
-		job->prev->next = job->next;
-	else
-		pool->first = job->next;
-	if (job->next)
-		job->next->prev = job->prev;
-	else
-		pool->last = job->prev;
-	job->next = job->prev = NULL;
+	TAILQ_REMOVE(&pool->queue, job, link);
 	job->queued = false;
 	pool->queued--;
+}
+
+static struct job *take_first_job(struct pool *pool)
+{
+	struct job *job = TAILQ_FIRST(&pool->queue);
+	unqueue_job(pool, job);
+	return job;
 }
 
 /* Wakes a worker if there is a job that none is coming for; lock held. The woken
@@ -82,10 +62,10 @@ static void take_out(struct pool *pool, struct job *job)
  * to end or to wait sees to the job. */
 static void wake_one(struct pool *pool)
 {
-	struct worker *worker = pool->idle;
+	struct worker *worker = SLIST_FIRST(&pool->idle);
 	if (!worker || pool->queued <= pool->woken || pool->running >= pool->running_max)
 		return;
-	pool->idle = worker->next;
+	SLIST_REMOVE_HEAD(&pool->idle, link);
 	worker->woken = true;
 	pool->woken++;
 	pool->running++;
@@ -96,7 +76,7 @@ static void wake_one(struct pool *pool)
  * A job that a woken worker is coming for does not wait. */
 static bool is_full(const struct pool *pool)
 {
-	bool has_place = pool->idle && pool->running < pool->running_max;
+	bool has_place = !SLIST_EMPTY(&pool->idle) && pool->running < pool->running_max;
 	return !has_place && pool->queued >= (uint64_t)pool->queue_max + pool->woken;
 }
 
@@ -104,14 +84,13 @@ static bool is_full(const struct pool *pool)
  * goes to sleep even if there is work: those that run will see to it. */
 static bool has_work(struct pool *pool)
 {
-	return pool->first && pool->running <= pool->running_max;
+	return !TAILQ_EMPTY(&pool->queue) && pool->running <= pool->running_max;
 }
 
 static void put_idle(struct pool *pool, struct worker *worker)
 {
 	worker->woken = false;
-	worker->next = pool->idle;
-	pool->idle = worker;
+	SLIST_INSERT_HEAD(&pool->idle, worker, link);
 }
 
 static void sleep_until_woken(struct pool *pool, struct worker *worker)
@@ -130,7 +109,7 @@ static void step_back(int nice)
 		setpriority(PRIO_PROCESS, self, nice);
 }
 
-static void *work(void *arg)
+static void *run_jobs(void *arg)
 {
 	struct worker *worker = arg;
 	struct pool *pool = own_pool = worker->pool;
@@ -139,12 +118,12 @@ static void *work(void *arg)
 	sleep_until_woken(pool, worker);
 	for (;;) {
 		if (has_work(pool)) {
-			struct job *job = take_first(pool);
+			struct job *job = take_first_job(pool);
 			wake_one(pool);
 			pthread_mutex_unlock(&pool->lock);
 			job->run(job);
 			pthread_mutex_lock(&pool->lock);
-		} else if (pool->stopping && !pool->first) {
+		} else if (pool->stopping && TAILQ_EMPTY(&pool->queue)) {
 			break;
 		} else {
 			pool->running--;
@@ -168,7 +147,7 @@ static enum err start_worker(struct pool *pool, struct worker *worker, const cha
 	pthread_attr_t attr;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, stack_bytes);
-	int failed = pthread_create(&worker->thread, &attr, work, worker);
+	int failed = pthread_create(&worker->thread, &attr, run_jobs, worker);
 	pthread_attr_destroy(&attr);
 	if (failed) {
 		pthread_cond_destroy(&worker->wanted);
@@ -201,6 +180,8 @@ enum err pool_create(const struct pool_config *config, struct pool **ret_pool)
 	if (!pool)
 		return ERR_NOMEM;
 	pthread_mutex_init(&pool->lock, NULL);
+	TAILQ_INIT(&pool->queue);
+	SLIST_INIT(&pool->idle);
 	pool->running_max = config->running;
 	pool->queue_max = config->queue_max;
 	pool->nice = config->nice;
@@ -216,13 +197,14 @@ static void wake_all_to_stop(struct pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
 	pool->stopping = true;
-	for (struct worker *worker = pool->idle; worker; worker = worker->next) {
+	struct worker *worker;
+	SLIST_FOREACH(worker, &pool->idle, link) {
 		worker->woken = true;
 		pool->woken++;
 		pool->running++;
 		pthread_cond_signal(&worker->wanted);
 	}
-	pool->idle = NULL;
+	SLIST_INIT(&pool->idle);
 	pool->running_max = UINT32_MAX;
 	pthread_mutex_unlock(&pool->lock);
 }
@@ -236,7 +218,7 @@ void pool_destroy(struct pool *pool)
 		pthread_join(pool->workers[i].thread, NULL);
 		pthread_cond_destroy(&pool->workers[i].wanted);
 	}
-	assert(!pool->first);
+	assert(TAILQ_EMPTY(&pool->queue));
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
 }
@@ -250,7 +232,7 @@ enum err pool_submit(struct pool *pool, struct job *job)
 		pool->refused++;
 		err = ERR_BUSY;
 	} else {
-		append(pool, job);
+		queue_job(pool, job);
 		wake_one(pool);
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -262,7 +244,7 @@ bool pool_remove(struct pool *pool, struct job *job)
 	pthread_mutex_lock(&pool->lock);
 	bool queued = job->queued;
 	if (queued)
-		take_out(pool, job);
+		unqueue_job(pool, job);
 	pthread_mutex_unlock(&pool->lock);
 	return queued;
 }

@@ -13,6 +13,7 @@
  * Lock order: the pool's lock is a leaf; no lock is held while a job runs.
  */
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "service/core/error.h"
 
@@ -30,9 +31,8 @@ struct pool_config {
  * run has been called or pool_remove() has returned true. */
 struct job {
 	void (*run)(struct job *job);
-	struct job *next; /* pool::lock; like prev, NULL at the ends */
-	struct job *prev;
-	bool queued; /* pool::lock */
+	TAILQ_ENTRY(job) link; /* pool::lock; pool::queue */
+	bool queued;           /* pool::lock: link is in that list */
 };
 
 /* Starts the threads. ERR_NOMEM, or ERR_IO when a thread cannot be had. */

@@ -50,7 +50,7 @@ void stream_destroy(struct stream *stream)
 }
 
 /* At most two pieces: up to the ring's end, and from its start. */
-static size_t put(struct stream *stream, struct span data)
+static size_t put_in_ring(struct stream *stream, struct span data)
 {
 	size_t room = STREAM_CAPACITY - stream->used;
 	size_t len = data.len < room ? data.len : room;
@@ -65,7 +65,7 @@ static size_t put(struct stream *stream, struct span data)
 	return len;
 }
 
-static size_t get(struct stream *stream, char *buffer, size_t size)
+static size_t take_from_ring(struct stream *stream, char *buffer, size_t size)
 {
 	size_t len = size < stream->used ? size : stream->used;
 	size_t to_end = STREAM_CAPACITY - stream->start;
@@ -137,7 +137,7 @@ static enum err write_patiently(struct stream *stream, struct span data)
 	patience_begin(&patience, stream);
 	pthread_mutex_lock(&stream->lock);
 	for (;;) {
-		size_t len = put(stream, data);
+		size_t len = put_in_ring(stream, data);
 		data = (struct span){ data.data + len, data.len - len };
 		if (stream->used >= STREAM_CAPACITY / 2)
 			wake_network(stream);
@@ -159,7 +159,7 @@ enum err stream_write(struct stream *stream, struct span data)
 	enum err err = stopped_by(stream);
 	bool fits = err == ERR_OK && data.len <= STREAM_CAPACITY - stream->used;
 	if (fits) {
-		put(stream, data);
+		put_in_ring(stream, data);
 		if (stream->used >= STREAM_CAPACITY / 2)
 			wake_network(stream);
 	}
@@ -175,7 +175,7 @@ static bool is_readable(const struct stream *stream)
 
 static void read_now(struct stream *stream, char *buffer, size_t size, size_t *ret_len)
 {
-	*ret_len = get(stream, buffer, size);
+	*ret_len = take_from_ring(stream, buffer, size);
 	if (stream->used <= STREAM_CAPACITY / 2)
 		wake_network(stream);
 }
@@ -211,7 +211,7 @@ enum err stream_read(struct stream *stream, char *buffer, size_t size, size_t *r
 size_t stream_offer(struct stream *stream, struct span data)
 {
 	pthread_mutex_lock(&stream->lock);
-	size_t len = put(stream, data);
+	size_t len = put_in_ring(stream, data);
 	stream->network_waits = len < data.len;
 	pthread_cond_signal(&stream->changed);
 	pthread_mutex_unlock(&stream->lock);
@@ -222,7 +222,7 @@ size_t stream_take(struct stream *stream, char *buffer, size_t size, bool *ret_e
 	enum err *ret_err)
 {
 	pthread_mutex_lock(&stream->lock);
-	size_t len = stream->failed == ERR_OK ? get(stream, buffer, size) : 0;
+	size_t len = stream->failed == ERR_OK ? take_from_ring(stream, buffer, size) : 0;
 	*ret_err = stream->failed;
 	*ret_ended = len == 0 && stream->ended;
 	stream->network_waits = len == 0 && !stream->ended && stream->failed == ERR_OK;

@@ -54,7 +54,7 @@ struct watcher {
 static const uint64_t wake_key = UINT64_MAX;
 
 /* The slot that an event or a watch means, if it still is that one's; lock held. */
-static struct slot *find(struct watcher *watcher, watch watched)
+static struct slot *find_slot(struct watcher *watcher, watch watched)
 {
 	if (watched.slot >= watcher->slots_count)
 		return NULL;
@@ -72,10 +72,10 @@ static watch watch_of(uint64_t key)
 	return (watch){ .slot = key >> 32, .generation = (uint32_t)key };
 }
 
-static void call(struct watcher *watcher, watch watched, enum watch_event event)
+static void call_watch(struct watcher *watcher, watch watched, enum watch_event event)
 {
 	pthread_mutex_lock(&watcher->lock);
-	struct slot *slot = find(watcher, watched);
+	struct slot *slot = find_slot(watcher, watched);
 	if (slot) {
 		watch_fn *fn = slot->fn;
 		void *arg = slot->arg;
@@ -89,16 +89,16 @@ static void call(struct watcher *watcher, watch watched, enum watch_event event)
 	pthread_mutex_unlock(&watcher->lock);
 }
 
-static void handle(struct watcher *watcher, const struct epoll_event *event)
+static void handle_event(struct watcher *watcher, const struct epoll_event *event)
 {
 	if (event->data.u64 == wake_key) {
 		uint64_t count;
 		ssize_t got = read(watcher->wake_fd, &count, sizeof count);
 		(void)got; /* empty is as good: the timers are looked at either way */
 	} else if (event->events & (EPOLLERR | EPOLLHUP)) {
-		call(watcher, watch_of(event->data.u64), WATCH_GONE);
+		call_watch(watcher, watch_of(event->data.u64), WATCH_GONE);
 	} else if (event->events & EPOLLRDHUP) {
-		call(watcher, watch_of(event->data.u64), WATCH_HALF_CLOSED);
+		call_watch(watcher, watch_of(event->data.u64), WATCH_HALF_CLOSED);
 	}
 }
 
@@ -124,13 +124,13 @@ static void *watch_all(void *arg)
 		int count = epoll_wait(
 			watcher->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
 		for (int i = 0; i < count; i++)
-			handle(watcher, &events[i]);
+			handle_event(watcher, &events[i]);
 		timers_run(watcher->timers, instant_now());
 	}
 	return NULL;
 }
 
-static void wake(void *arg)
+static void wake_watcher(void *arg)
 {
 	struct watcher *watcher = arg;
 	ssize_t written = write(watcher->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
@@ -149,12 +149,12 @@ static enum err open_fds(struct watcher *watcher)
 	return ERR_OK;
 }
 
-static enum err build(struct watcher *watcher)
+static enum err start_watching(struct watcher *watcher)
 {
 	enum err err = open_fds(watcher);
 	if (err != ERR_OK)
 		return err;
-	watcher->timers = timers_create(wake, watcher);
+	watcher->timers = timers_create(wake_watcher, watcher);
 	if (!watcher->timers)
 		return ERR_NOMEM;
 	if (pthread_create(&watcher->thread, NULL, watch_all, watcher) != 0)
@@ -173,7 +173,7 @@ enum err watcher_create(struct watcher **ret_watcher)
 	watcher->first_free = watcher->calling = none;
 	pthread_mutex_init(&watcher->lock, NULL);
 	pthread_cond_init(&watcher->returned, NULL);
-	enum err err = build(watcher);
+	enum err err = start_watching(watcher);
 	if (err == ERR_OK)
 		*ret_watcher = watcher;
 	else
@@ -181,10 +181,10 @@ enum err watcher_create(struct watcher **ret_watcher)
 	return err;
 }
 
-static void stop(struct watcher *watcher)
+static void stop_watching(struct watcher *watcher)
 {
 	atomic_store(&watcher->stopping, true);
-	wake(watcher);
+	wake_watcher(watcher);
 	pthread_join(watcher->thread, NULL);
 }
 
@@ -193,7 +193,7 @@ void watcher_destroy(struct watcher *watcher)
 	if (!watcher)
 		return;
 	if (watcher->started)
-		stop(watcher);
+		stop_watching(watcher);
 	timers_destroy(watcher->timers);
 	free(watcher->slots);
 	if (watcher->wake_fd >= 0)
@@ -217,7 +217,7 @@ static void put_free(struct watcher *watcher, uint32_t index)
 }
 
 /* Doubles the slots; lock held. */
-static enum err grow(struct watcher *watcher)
+static enum err add_slots(struct watcher *watcher)
 {
 	uint32_t old = watcher->slots_count;
 	uint32_t count = old ? 2 * old : SLOTS_AT_FIRST;
@@ -235,7 +235,7 @@ static enum err grow(struct watcher *watcher)
 static enum err take_slot(
 	struct watcher *watcher, int fd, watch_fn *fn, void *arg, watch *ret_watch)
 {
-	enum err err = watcher->first_free == none ? grow(watcher) : ERR_OK;
+	enum err err = watcher->first_free == none ? add_slots(watcher) : ERR_OK;
 	if (err != ERR_OK)
 		return err;
 	uint32_t index = watcher->first_free;
@@ -251,7 +251,7 @@ static enum err take_slot(
 
 /* From here on no event finds the slot, and once a call has ended another watch
  * may have it; lock held, given back while waiting. */
-static void give_back(struct watcher *watcher, uint32_t index)
+static void release_slot(struct watcher *watcher, uint32_t index)
 {
 	watcher->slots[index].generation++;
 	while (watcher->calling == index)
@@ -276,7 +276,7 @@ enum err watcher_add(
 		err = errno == ENOMEM || errno == ENOSPC ? ERR_NOMEM : ERR_IO;
 		/* Not watcher_remove(): on EEXIST it would end the other watch of fd. */
 		pthread_mutex_lock(&watcher->lock);
-		give_back(watcher, watched.slot);
+		release_slot(watcher, watched.slot);
 		pthread_mutex_unlock(&watcher->lock);
 		return err;
 	}
@@ -289,9 +289,9 @@ void watcher_remove(struct watcher *watcher, watch watched)
 	if (watched.generation == 0)
 		return;
 	pthread_mutex_lock(&watcher->lock);
-	struct slot *slot = find(watcher, watched);
+	struct slot *slot = find_slot(watcher, watched);
 	assert(slot && !pthread_equal(watcher->thread, pthread_self()));
 	epoll_ctl(watcher->epoll_fd, EPOLL_CTL_DEL, slot->fd, NULL);
-	give_back(watcher, watched.slot);
+	release_slot(watcher, watched.slot);
 	pthread_mutex_unlock(&watcher->lock);
 }

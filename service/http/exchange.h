@@ -81,6 +81,7 @@ struct exchange {
 	size_t discarded;            /* bytes of a body that nobody wants */
 	size_t received;             /* bytes of a body that is streamed */
 	struct MHD_Response *answer; /* lock, from its making until it is queued */
+	size_t answer_len;           /* of its body, which is no longer in res */
 	struct response_sink sink;   /* ANSWER_STREAMED: res.sink */
 	struct stream *incoming;     /* BODY_STREAMED */
 	struct stream *outgoing;     /* STREAMING */

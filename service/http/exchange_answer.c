@@ -6,43 +6,34 @@
 
 #include "service/http/exchange.h"
 
-static const char *header_or(
-	const struct response *res, const char *name, const char *other)
-{
-	for (unsigned i = 0; i < res->headers_count; i++)
-		if (strcmp(res->headers[i].name, name) == 0)
-			return res->headers[i].value;
-	return other;
-}
-
 static void add_headers(const struct exchange *exchange, struct MHD_Response *answer)
 {
 	const struct response *res = &exchange->res;
 	/* 304 tells nothing of what the client has (RFC 9110, 15.4.5), but its length,
 	 * which libmicrohttpd takes from the body that it does not send. */
-	bool typed = res->body_len > 0 && res->status != 304;
+	bool typed = res->body.len > 0 && res->status != 304;
 	MHD_add_response_header(answer, "X-Request-Id", exchange->req.id);
 	MHD_add_response_header(answer, "X-Content-Type-Options", "nosniff");
-	if (!header_or(res, "Cache-Control", NULL))
+	if (!response_find_header(res, "Cache-Control"))
 		MHD_add_response_header(answer, "Cache-Control", "no-store");
-	if (typed && !header_or(res, "Content-Type", NULL))
+	if (typed && !response_find_header(res, "Content-Type"))
 		MHD_add_response_header(answer, "Content-Type", "application/json");
 	for (unsigned i = 0; i < res->headers_count; i++)
 		MHD_add_response_header(
 			answer, res->headers[i].name, res->headers[i].value);
 }
 
-/* The answer that res holds, whose body it takes; res keeps the length. NULL when out of
- * memory. */
+/* The answer that res holds, whose body it takes. NULL when out of memory. */
 static struct MHD_Response *make_whole(struct exchange *exchange)
 {
 	struct response *res = &exchange->res;
 	struct MHD_Response *answer = MHD_create_response_from_buffer_with_free_callback(
-		res->body_len, res->body, free);
+		res->body.len, res->body.data, free);
 	if (!answer)
 		return NULL;
-	res->body = NULL;
 	add_headers(exchange, answer);
+	exchange->answer_len = res->body.len;
+	buffer_detach(&res->body); /* it is the answer's */
 	return answer;
 }
 
@@ -68,17 +59,17 @@ static void print_answer(const struct exchange *exchange, FILE *out)
 {
 	const struct response *res = &exchange->res;
 	fprintf(out, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
-		res->status, MHD_get_reason_phrase_for(res->status), res->body_len);
+		res->status, MHD_get_reason_phrase_for(res->status), res->body.len);
 	fprintf(out, "X-Request-Id: %s\r\nX-Content-Type-Options: nosniff\r\n",
 		exchange->req.id);
 	fprintf(out, "Cache-Control: no-store\r\n");
-	if (!header_or(res, "Content-Type", NULL))
+	if (!response_find_header(res, "Content-Type"))
 		fprintf(out, "Content-Type: application/json\r\n");
 	for (unsigned i = 0; i < res->headers_count; i++)
 		fprintf(out, "%s: %s\r\n", res->headers[i].name, res->headers[i].value);
 	fprintf(out, "\r\n");
 	if (exchange_sends_body(exchange))
-		fwrite(res->body, 1, res->body_len, out);
+		fwrite(res->body.data, 1, res->body.len, out);
 }
 
 /* Writes the answer past libmicrohttpd, which in the middle of a request can only be

@@ -64,7 +64,8 @@ static int64_t bytes_sent(const struct exchange *exchange)
 		return stream_bytes(exchange->outgoing);
 	bool has_body = exchange_sends_body(exchange) &&
 		(exchange->sent_whole || exchange->state == EXCHANGE_PAST);
-	return has_body ? (int64_t)exchange->res.body_len : 0;
+	size_t len = exchange->answer_len + exchange->res.body.len; /* one is 0 */
+	return has_body ? (int64_t)len : 0;
 }
 
 /* Nothing of it changes any more but the token, which is looked at once. */

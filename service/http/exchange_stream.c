@@ -68,10 +68,9 @@ static enum err flush(struct response_sink *sink, struct response *res)
 	if (!exchange_is_head(exchange) && !exchange->outgoing)
 		err = begin(exchange);
 	if (!exchange_is_head(exchange) && err == ERR_OK)
-		err = stream_write(
-			exchange->outgoing, (struct span){ res->body, res->body_len });
-	atomic_fetch_add(&exchange->activity.bytes, (int64_t)res->body_len);
-	res->body_len = 0;
+		err = stream_write(exchange->outgoing, buffer_span(&res->body));
+	atomic_fetch_add(&exchange->activity.bytes, (int64_t)res->body.len);
+	buffer_clear(&res->body);
 	return err;
 }
 

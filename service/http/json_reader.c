@@ -1,14 +1,12 @@
 #include "service/http/json_reader.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "service/http/problem.h"
 
 enum {
-	SIZE_AT_FIRST = 64 * 1024,
+	READ_AT_FIRST = 64 * 1024,
 	PIECE_MAX = 256, /* for jansson: an item is shorter than that, mostly */
 };
 
@@ -20,16 +18,13 @@ enum err json_reader_init(struct json_reader *reader, enum json_form form,
 		.value_max = value_max,
 		.fill = fill,
 		.fill_arg = fill_arg,
-		.buffer = malloc(SIZE_AT_FIRST),
-		.size = SIZE_AT_FIRST,
 	};
-	return reader->buffer ? ERR_OK : ERR_NOMEM;
+	return buffer_reserve(&reader->read, READ_AT_FIRST);
 }
 
 void json_reader_finish(struct json_reader *reader)
 {
-	free(reader->buffer);
-	reader->buffer = NULL;
+	buffer_finish(&reader->read);
 }
 
 void json_reader_place(const struct json_reader *reader, char ret[static JSON_PLACE_SIZE])
@@ -45,23 +40,18 @@ void json_reader_place(const struct json_reader *reader, char ret[static JSON_PL
  * Filling the buffer.
  */
 
-/* Moves what is left to the front; a buffer that is full all the same grows. */
-static enum err make_room(struct json_reader *reader)
+static struct span unused_bytes(const struct json_reader *reader)
 {
-	size_t left = reader->end - reader->start;
-	assert(reader->size > 0);
-	if (reader->start > 0)
-		memmove(reader->buffer, reader->buffer + reader->start, left);
+	return (struct span){ reader->read.data + reader->start,
+		reader->read.len - reader->start };
+}
+
+/* Moves what is left to the front; a buffer that is full all the same grows. */
+static enum err make_room_behind(struct json_reader *reader)
+{
+	buffer_drop_front(&reader->read, reader->start);
 	reader->start = 0;
-	reader->end = left;
-	if (left < reader->size)
-		return ERR_OK;
-	char *grown = realloc(reader->buffer, 2 * reader->size);
-	if (!grown)
-		return ERR_NOMEM;
-	reader->buffer = grown;
-	reader->size *= 2;
-	return ERR_OK;
+	return buffer_reserve(&reader->read, 1);
 }
 
 /* Reads on behind what is left, unless the end has come. */
@@ -70,16 +60,16 @@ static enum err read_more(struct json_reader *reader)
 	size_t len = 0;
 	if (reader->ended)
 		return ERR_OK;
-	enum err err = make_room(reader);
+	enum err err = make_room_behind(reader);
 	if (err == ERR_OK)
-		err = reader->fill(reader->fill_arg, reader->buffer + reader->end,
-			reader->size - reader->end, &len);
+		err = reader->fill(reader->fill_arg, reader->read.data + reader->read.len,
+			buffer_room(&reader->read), &len);
 	if (err != ERR_OK) {
 		reader->failed = err;
 		reader->ended = true;
 		return err;
 	}
-	reader->end += len;
+	buffer_extend(&reader->read, len);
 	reader->ended = len == 0;
 	return ERR_OK;
 }
@@ -89,9 +79,10 @@ static enum err skip_byte_order_mark(struct json_reader *reader)
 	static const char mark[] = { '\xef', '\xbb', '\xbf' };
 	enum err err = ERR_OK;
 	reader->begun = true;
-	while (err == ERR_OK && reader->end < sizeof mark && !reader->ended)
+	while (err == ERR_OK && reader->read.len < sizeof mark && !reader->ended)
 		err = read_more(reader);
-	if (reader->end >= sizeof mark && memcmp(reader->buffer, mark, sizeof mark) == 0)
+	if (reader->read.len >= sizeof mark &&
+		memcmp(reader->read.data, mark, sizeof mark) == 0)
 		reader->start = sizeof mark;
 	return err;
 }
@@ -105,8 +96,8 @@ static enum err refuse_length(const struct json_reader *reader, struct response 
 }
 
 /* The value has been parsed: *ret_json gets it if it is within the limits. */
-static enum err take(const struct json_reader *reader, json_t *json, struct response *res,
-	json_t **ret_json)
+static enum err take_if_shallow(const struct json_reader *reader, json_t *json,
+	struct response *res, json_t **ret_json)
 {
 	char place[JSON_PLACE_SIZE];
 	json_reader_place(reader, place);
@@ -122,7 +113,7 @@ static enum err take(const struct json_reader *reader, json_t *json, struct resp
  * Lines.
  */
 
-static bool is_blank(struct span text)
+static bool is_blank_line(struct span text)
 {
 	for (size_t i = 0; i < text.len; i++)
 		if (!strchr(" \t\r", text.data[i]) || text.data[i] == '\0')
@@ -137,8 +128,7 @@ static enum err cut_line(
 	size_t searched = 0;
 	reader->count++;
 	for (;;) {
-		struct span rest = { reader->buffer + reader->start,
-			reader->end - reader->start };
+		struct span rest = unused_bytes(reader);
 		const char *end = rest.len > searched
 			? memchr(rest.data + searched, '\n', rest.len - searched)
 			: NULL;
@@ -168,7 +158,7 @@ static enum err parse_line(const struct json_reader *reader, struct span line,
 		return problem(res, ERR_NOT_JSON, "%s holds a NUL.", place);
 	json_t *json = json_loadb(line.data, line.len, JSON_LIMITS, &error);
 	if (json)
-		return take(reader, json, res, ret_json);
+		return take_if_shallow(reader, json, res, ret_json);
 	snprintf(where, sizeof where, "%s, column %d", place, error.column);
 	return json_failed(&error, where, res);
 }
@@ -182,7 +172,7 @@ static enum err next_line(
 		enum err err = cut_line(reader, res, &line);
 		if (err != ERR_OK || !line.data)
 			return err;
-	} while (is_blank(line));
+	} while (is_blank_line(line));
 	return parse_line(reader, line, res, ret_json);
 }
 
@@ -199,12 +189,12 @@ static size_t give_piece(void *buffer, size_t size, void *arg)
 	struct json_reader *reader = arg;
 	if (reader->given > reader->value_max)
 		return 0;
-	if (reader->start == reader->end && read_more(reader) != ERR_OK)
+	if (unused_bytes(reader).len == 0 && read_more(reader) != ERR_OK)
 		return 0;
-	size_t len = reader->end - reader->start;
-	len = len < PIECE_MAX ? len : PIECE_MAX;
+	struct span rest = unused_bytes(reader);
+	size_t len = rest.len < PIECE_MAX ? rest.len : PIECE_MAX;
 	len = len < size ? len : size;
-	const char *nul = memccpy(buffer, reader->buffer + reader->start, '\0', len);
+	const char *nul = memccpy(buffer, rest.data, '\0', len);
 	if (nul)
 		len = (size_t)(nul - (const char *)buffer) - 1;
 	reader->start += len;
@@ -214,11 +204,11 @@ static size_t give_piece(void *buffer, size_t size, void *arg)
 
 /* The next byte that is not white space, which is not yet used; '\0' at the end. A NUL
  * in the body is no JSON either. */
-static enum err peek(struct json_reader *reader, char *ret_char)
+static enum err peek_char(struct json_reader *reader, char *ret_char)
 {
 	for (;;) {
-		while (reader->start < reader->end) {
-			char c = reader->buffer[reader->start];
+		while (reader->start < reader->read.len) {
+			char c = reader->read.data[reader->start];
 			if (c != ' ' && c != '\t' && c != '\r' && c != '\n') {
 				*ret_char = c;
 				return ERR_OK;
@@ -233,10 +223,10 @@ static enum err peek(struct json_reader *reader, char *ret_char)
 }
 
 /* Uses up the next byte if it is that. */
-static enum err accept(struct json_reader *reader, char wanted, bool *ret_there)
+static enum err accept_char(struct json_reader *reader, char wanted, bool *ret_there)
 {
 	char c;
-	enum err err = peek(reader, &c);
+	enum err err = peek_char(reader, &c);
 	*ret_there = err == ERR_OK && c == wanted;
 	reader->start += *ret_there;
 	return err;
@@ -246,7 +236,7 @@ static enum err accept(struct json_reader *reader, char wanted, bool *ret_there)
 static enum err open_array(struct json_reader *reader, struct response *res)
 {
 	char c;
-	enum err err = peek(reader, &c);
+	enum err err = peek_char(reader, &c);
 	if (err != ERR_OK)
 		return err;
 	if (c != '[')
@@ -254,7 +244,7 @@ static enum err open_array(struct json_reader *reader, struct response *res)
 			c && strchr("{\"-0123456789tfn", c) ? ERR_INVALID : ERR_NOT_JSON,
 			"The body must be one array.");
 	reader->start++;
-	return accept(reader, ']', &reader->closed);
+	return accept_char(reader, ']', &reader->closed);
 }
 
 /* Behind an element: whether there is another one. */
@@ -262,9 +252,9 @@ static enum err pass_comma(struct json_reader *reader, struct response *res)
 {
 	char place[JSON_PLACE_SIZE];
 	bool comma = false;
-	enum err err = accept(reader, ']', &reader->closed);
+	enum err err = accept_char(reader, ']', &reader->closed);
 	if (err == ERR_OK && !reader->closed)
-		err = accept(reader, ',', &comma);
+		err = accept_char(reader, ',', &comma);
 	if (err != ERR_OK || reader->closed || comma)
 		return err;
 	json_reader_place(reader, place);
@@ -275,8 +265,8 @@ static enum err pass_comma(struct json_reader *reader, struct response *res)
 static enum err end_array(struct json_reader *reader, struct response *res)
 {
 	char c;
-	enum err err = peek(reader, &c);
-	if (err == ERR_OK && reader->start < reader->end)
+	enum err err = peek_char(reader, &c);
+	if (err == ERR_OK && reader->start < reader->read.len)
 		err = problem(res, ERR_NOT_JSON, "Something follows the array.");
 	return err;
 }
@@ -296,14 +286,14 @@ static enum err element_failed(
 /* It may be more than the last piece, of which the first bytes are no longer there: when
  * behind a number there is a part of a character beyond ASCII. Something that cannot be
  * there stands for it then. */
-static void give_back(struct json_reader *reader, size_t len)
+static void take_back(struct json_reader *reader, size_t len)
 {
 	if (len <= reader->start) {
 		reader->start -= len;
 		return;
 	}
 	reader->start = 0;
-	reader->buffer[0] = '\x80';
+	reader->read.data[0] = '\x80';
 }
 
 static enum err parse_element(
@@ -311,7 +301,7 @@ static enum err parse_element(
 {
 	json_error_t error;
 	char c;
-	enum err err = peek(reader, &c); /* what is before it is not part of it */
+	enum err err = peek_char(reader, &c); /* what is before it is not part of it */
 	if (err != ERR_OK)
 		return err;
 	reader->count++;
@@ -320,9 +310,9 @@ static enum err parse_element(
 		give_piece, reader, JSON_LIMITS | JSON_DISABLE_EOF_CHECK, &error);
 	if (!json)
 		return element_failed(reader, &error, res);
-	give_back(reader, reader->given - (size_t)error.position);
+	take_back(reader, reader->given - (size_t)error.position);
 	if ((size_t)error.position <= reader->value_max)
-		return take(reader, json, res, ret_json);
+		return take_if_shallow(reader, json, res, ret_json);
 	json_decref(json);
 	return refuse_length(reader, res);
 }

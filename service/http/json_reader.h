@@ -10,6 +10,7 @@
  * over, but counted. Either form may begin with a byte-order mark (RFC 8259, 8.1). An
  * empty body is no lines; it is not an array.
  */
+#include "service/core/buffer.h"
 #include "service/http/json.h"
 
 /* Reads up to size bytes on; *ret_len is 0 at the end. Any error of it ends the
@@ -30,10 +31,8 @@ struct json_reader {
 	bool ended;      /* fill() had no more */
 	enum err failed; /* what fill() returned */
 
-	char *buffer; /* owned */
-	size_t size;
-	size_t start; /* of what was read and not yet used */
-	size_t end;
+	struct buffer read; /* what fill() gave, as far as it is kept */
+	size_t start;       /* of what of that is not yet used */
 	size_t given; /* JSON_FORM_ARRAY: bytes of the element that jansson was given */
 };
 

@@ -7,7 +7,7 @@
 
 #include "service/core/address.h"
 
-static bool set(int fd, int level, int option, int value)
+static bool set_option(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
@@ -22,19 +22,21 @@ static bool notice_silence(int fd, int64_t silence_ms)
 	int seconds = (int)((silence_ms + MS_PER_S - 1) / MS_PER_S);
 	int idle = seconds > 1 ? seconds / 2 : 1;
 	int interval = seconds > 2 * PROBES ? seconds / (2 * PROBES) : 1;
-	return set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
-		set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle) &&
-		set(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval) &&
-		set(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES) &&
-		set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+	return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+		set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle) &&
+		set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval) &&
+		set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES) &&
+		set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
 			(int)silence_ms + AFTER_THE_STREAM_MS);
 }
 
-static bool start(int fd, const union address *address, socklen_t len, int64_t silence_ms)
+static bool start_listening(
+	int fd, const union address *address, socklen_t len, int64_t silence_ms)
 {
 	enum { BACKLOG = 1024 };
-	return set(fd, SOL_SOCKET, SO_REUSEADDR, 1) && notice_silence(fd, silence_ms) &&
-		bind(fd, &address->any, len) == 0 && listen(fd, BACKLOG) == 0;
+	return set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+		notice_silence(fd, silence_ms) && bind(fd, &address->any, len) == 0 &&
+		listen(fd, BACKLOG) == 0;
 }
 
 enum err listener_open(const char *addr, unsigned port, int64_t silence_ms, int *ret_fd)
@@ -49,7 +51,7 @@ enum err listener_open(const char *addr, unsigned port, int64_t silence_ms, int 
 		address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return ERR_IO;
-	if (!start(fd, &address, len, silence_ms)) {
+	if (!start_listening(fd, &address, len, silence_ms)) {
 		int reason = errno;
 		close(fd);
 		errno = reason;

@@ -1,23 +1,21 @@
 #include "service/http/percent.h"
 
-static bool is_between(unsigned char byte, unsigned char first, unsigned char last)
-{
-	return byte >= first && byte <= last;
-}
-
 static bool is_unreserved(unsigned char byte)
 {
-	return is_between(byte, 'A', 'Z') || is_between(byte, 'a', 'z') ||
-		is_between(byte, '0', '9') || (byte && strchr("-._~", byte));
+	static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					 "abcdefghijklmnopqrstuvwxyz"
+					 "0123456789-._~";
+	return memchr(unreserved, byte, sizeof unreserved - 1) != NULL;
 }
 
-void percent_print(struct span text, FILE *out)
+enum err percent_append(struct buffer *out, struct span text)
 {
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char byte = (unsigned char)text.data[i];
-		if (is_unreserved(byte))
-			fputc(byte, out);
-		else
-			fprintf(out, "%%%02X", byte);
+	enum err err = ERR_OK;
+	for (size_t i = 0; i < text.len && err == ERR_OK; i++) {
+		struct span byte = { text.data + i, 1 };
+		unsigned char value = (unsigned char)text.data[i];
+		err = is_unreserved(value) ? buffer_append(out, byte)
+					   : buffer_print(out, "%%%02X", value);
 	}
+	return err;
 }

@@ -3,8 +3,8 @@
 
 /*
  * Problem documents (RFC 9457): the only error bodies that the service sends.
- * A table gives each error its status, type and title; handlers add what only
- * they know. Nothing here reveals SQL, file paths or memory.
+ * The table in core/error.c gives each error its status, type and title; handlers
+ * add what only they know. Nothing here reveals SQL, file paths or memory.
  */
 #include "service/http/response.h"
 

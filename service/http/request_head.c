@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <sys/random.h>
 
+#include "service/core/scatter.h"
 #include "service/http/media.h"
 #include "service/http/problem.h"
 
@@ -36,16 +37,13 @@ static void draw_seed(void)
 		seed = (uint64_t)instant_now().ns;
 }
 
-/* Unique within the process, and as good as unique among processes: the steps of
- * splitmix64 are one-to-one, so no two counts give the same id. */
+/* Unique within the process, because scatter() is one-to-one, and as good as unique among
+ * processes. */
 static uint64_t new_id(void)
 {
 	static _Atomic uint64_t count;
 	pthread_once(&seeded, draw_seed);
-	uint64_t z = seed + atomic_fetch_add(&count, 1) * 0x9e3779b97f4a7c15u;
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
+	return scatter(seed + atomic_fetch_add(&count, 1));
 }
 
 static void write_hex(uint64_t number, char ret[static 17])
@@ -248,8 +246,8 @@ static void expect_body(const struct request *req, struct expectation *ret)
 		strcasecmp(expect.data, "100-continue") == 0;
 }
 
-static void set_limits(const struct request_rules *rules, const struct route *route,
-	struct expectation *ret)
+static void take_limits_of_route(const struct request_rules *rules,
+	const struct route *route, struct expectation *ret)
 {
 	bool body_streams = route->body == BODY_STREAMED;
 	bool streams = body_streams || route->answer == ANSWER_STREAMED;
@@ -265,7 +263,7 @@ static enum err check_route(const struct request_rules *rules, const struct requ
 	struct response *res, struct expectation *ret)
 {
 	const struct route *route = req->route;
-	set_limits(rules, route, ret);
+	take_limits_of_route(rules, route, ret);
 	enum err err = take_timeouts(req, res, &ret->timeout_ms);
 	if (err == ERR_OK)
 		err = check_media(req, res);

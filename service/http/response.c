@@ -19,7 +19,7 @@ static void drop_headers(struct response *res)
 void response_finish(struct response *res)
 {
 	drop_headers(res);
-	free(res->body);
+	buffer_finish(&res->body);
 	json_decref(res->fields);
 	*res = (struct response){ 0 };
 }
@@ -31,61 +31,68 @@ void response_reset(struct response *res)
 	res->fields = NULL;
 	res->detail[0] = '\0';
 	res->status = 200;
-	res->body_len = 0;
+	buffer_clear(&res->body);
 }
 
-static struct response_header *header_slot(struct response *res, const char *name)
+/* Where the header field of that name is; headers_count when it is not. */
+static unsigned header_index(const struct response *res, const char *name)
 {
-	for (unsigned i = 0; i < res->headers_count; i++)
-		if (strcasecmp(res->headers[i].name, name) == 0)
-			return &res->headers[i];
-	if (res->headers_count == RESPONSE_HEADERS_MAX)
-		return NULL;
-	return &res->headers[res->headers_count];
+	unsigned i = 0;
+	while (i < res->headers_count && strcasecmp(res->headers[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+const char *response_find_header(const struct response *res, const char *name)
+{
+	unsigned index = header_index(res, name);
+	return index < res->headers_count ? res->headers[index].value : NULL;
 }
 
 enum err response_header(struct response *res, const char *name, const char *value)
 {
-	struct response_header *slot = header_slot(res, name);
-	if (!slot || strpbrk(value, "\r\n"))
+	unsigned index = header_index(res, name);
+	if (index == RESPONSE_HEADERS_MAX || strpbrk(value, "\r\n"))
 		return ERR_INTERNAL;
 	char *copy = strdup(value);
 	if (!copy)
 		return ERR_NOMEM;
-	if (slot == &res->headers[res->headers_count])
+	if (index == res->headers_count)
 		res->headers_count++;
 	else
-		free(slot->value);
-	*slot = (struct response_header){ .name = name, .value = copy };
+		free(res->headers[index].value);
+	res->headers[index] = (struct response_header){ .name = name, .value = copy };
 	return ERR_OK;
+}
+
+static bool is_among(const char *const names[], const char *name)
+{
+	while (*names && strcasecmp(*names, name) != 0)
+		names++;
+	return *names != NULL;
+}
+
+void response_keep_headers(struct response *res, const char *const names[])
+{
+	unsigned kept = 0;
+	for (unsigned i = 0; i < res->headers_count; i++)
+		if (is_among(names, res->headers[i].name))
+			res->headers[kept++] = res->headers[i];
+		else
+			free(res->headers[i].value);
+	res->headers_count = kept;
 }
 
 enum err response_reserve(struct response *res, size_t size)
 {
-	enum { SMALLEST = 512 };
-	size_t needed = res->body_len + size;
-	if (needed <= res->body_size)
-		return ERR_OK;
-	size_t grown = res->body_size ? 2 * res->body_size : SMALLEST;
-	if (grown < needed)
-		grown = needed;
-	char *body = realloc(res->body, grown);
-	if (!body)
-		return ERR_NOMEM;
-	res->body = body;
-	res->body_size = grown;
-	return ERR_OK;
+	return buffer_reserve(&res->body, size);
 }
 
 enum err response_write(struct response *res, struct span data)
 {
 	enum { FLUSH_AT = 32 * 1024 };
-	enum err err = response_reserve(res, data.len);
-	if (err != ERR_OK || data.len == 0)
-		return err;
-	memcpy(res->body + res->body_len, data.data, data.len);
-	res->body_len += data.len;
-	if (res->sink && res->body_len >= FLUSH_AT)
+	enum err err = buffer_append(&res->body, data);
+	if (err == ERR_OK && res->sink && res->body.len >= FLUSH_AT)
 		return res->sink->flush(res->sink, res);
-	return ERR_OK;
+	return err;
 }

@@ -9,6 +9,7 @@
  */
 #include <jansson.h>
 
+#include "service/core/buffer.h"
 #include "service/core/error.h"
 #include "service/core/span.h"
 
@@ -30,9 +31,7 @@ struct response {
 	unsigned status; /* 200 unless set */
 	struct response_header headers[RESPONSE_HEADERS_MAX];
 	unsigned headers_count;
-	char *body; /* owned; malloc'ed */
-	size_t body_len;
-	size_t body_size;
+	struct buffer body;         /* of a streamed answer: what is not yet sent */
 	struct response_sink *sink; /* the server's, for a streamed answer; else NULL */
 	const char *instance;       /* the request id, for problem documents; not owned */
 
@@ -44,9 +43,17 @@ struct response {
 void response_init(struct response *res);
 void response_finish(struct response *res); /* safe on a zeroed one */
 
-/* Sets a header field: name is a literal, and replaces one of the same name.
+/* Sets a header field: name is a literal, and replaces one of the same name
+ * (case does not matter).
  * ERR_NOMEM; ERR_INTERNAL for a value with a line break (RFC 9110, 5.5). */
 enum err response_header(struct response *res, const char *name, const char *value);
+
+/* The value of the header field of that name (case does not matter: RFC 9110, 5.1), until
+ * it is set anew; NULL when there is none. */
+const char *response_find_header(const struct response *res, const char *name);
+
+/* Drops the header fields but those of these names, of which NULL is the last. */
+void response_keep_headers(struct response *res, const char *const names[]);
 
 /* Appends to the body. ERR_NOMEM. A streamed answer is sent on the way: then this
  * waits for a client that reads slowly, and the token's error ends it. */

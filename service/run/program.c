@@ -115,6 +115,7 @@ static int run_command(const struct invocation *run, const struct command *comma
 	/* A client that leaves while it is being answered is an error of write(),
 	 * not the end of the program. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* nor is a file that may not be larger: EFBIG */
 	start_log(run, config);
 	int status = command->run(config, argc, argv);
 	log_stop();

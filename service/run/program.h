@@ -33,7 +33,8 @@ struct program {
 
 /* All of main(), with the streams it prints to. Returns the exit status: 0, the
  * command's own, or 2 when the command line or a setting is wrong; err then says
- * why. Starts and stops the log. Ignores SIGPIPE for the rest of the process. */
+ * why. Starts and stops the log. Ignores SIGPIPE and SIGXFSZ for the rest
+ * of the process. */
 int program_main(
 	const struct program *program, int argc, char **argv, FILE *out, FILE *err);
 

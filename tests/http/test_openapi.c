@@ -244,10 +244,11 @@ static void put_in_path(struct sent *sent, const char *name, const char *value)
 static void add_query(struct sent *sent, const char *name, const char *value)
 {
 	size_t len = strlen(sent->path);
-	FILE *out = fmemopen(sent->path + len, sizeof sent->path - len, "w");
-	fprintf(out, "%c%s=", strchr(sent->path, '?') ? '&' : '?', name);
-	percent_print(span_of(value), out);
-	fclose(out);
+	struct buffer encoded = { 0 };
+	assert_int_equal(percent_append(&encoded, span_of(value)), ERR_OK);
+	snprintf(sent->path + len, sizeof sent->path - len, "%c%s=%s",
+		strchr(sent->path, '?') ? '&' : '?', name, buffer_text(&encoded));
+	buffer_finish(&encoded);
 }
 
 static void add_header(struct sent *sent, const char *name, const char *value)

@@ -206,12 +206,14 @@ static void a_second_signal_skips_the_drain(void **state)
 	assert_line(fixture, "drained", "ended_by", "second signal");
 }
 
-/* A reader that has gone away must not take the service with it. */
-static void sigpipe_ends_nothing(void **state)
+/* Neither a reader that has gone away nor a file that may not be larger must take the
+ * service with it. */
+static void what_a_write_raises_ends_nothing(void **state)
 {
 	struct fixture *fixture = *state;
 	start(fixture, "DRAIN_TIMEOUT_MS=3600000");
 	send_signal(fixture, SIGPIPE);
+	send_signal(fixture, SIGXFSZ);
 	assert_int_equal(http_get_status(fixture->process.port, "/healthz"), 200);
 	send_signal(fixture, SIGTERM);
 	assert_ends_well(fixture);
@@ -228,7 +230,7 @@ int main(void)
 		TEST(a_draining_service_is_not_ready),
 		TEST(the_drain_ends_when_its_time_is_over),
 		TEST(a_second_signal_skips_the_drain),
-		TEST(sigpipe_ends_nothing),
+		TEST(what_a_write_raises_ends_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 
 #include <curl/curl.h>
 
+#include "service/core/buffer.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/wait.h"
 
@@ -105,29 +106,17 @@ void http_assert_problem(
  * Transfers.
  */
 
-struct text {
-	char *data;
-	size_t len;
-	size_t size;
-};
-
 struct transfer {
 	CURL *easy;
 	struct curl_slist *headers;
-	struct text head;
-	struct text body;
+	struct buffer head;
+	struct buffer body;
 };
 
-static void append(struct text *text, const char *data, size_t len)
+static void append(struct buffer *buffer, const char *data, size_t len)
 {
-	if (text->size <= text->len + len) {
-		text->size = 2 * (text->len + len) + 1;
-		text->data = realloc(text->data, text->size);
-		assert(text->data);
-	}
-	memcpy(text->data + text->len, data, len);
-	text->len += len;
-	text->data[text->len] = '\0';
+	enum err err = buffer_append(buffer, (struct span){ data, len });
+	assert(err == ERR_OK);
 }
 
 /* Interim answers (100) have a head of their own: the last one counts. */
@@ -135,7 +124,7 @@ static size_t on_head(char *data, size_t size, size_t count, void *arg)
 {
 	struct transfer *transfer = arg;
 	if (count > 5 && memcmp(data, "HTTP/", 5) == 0)
-		transfer->head.len = 0;
+		buffer_clear(&transfer->head);
 	append(&transfer->head, data, size * count);
 	return size * count;
 }
@@ -191,17 +180,16 @@ static void take_response(
 {
 	*ret = (struct http_response){ .whole = code == CURLE_OK };
 	if (transfer->head.data)
-		http_response_take_head(ret, transfer->head.data);
-	ret->body = transfer->body.data;
+		http_response_take_head(ret, buffer_detach(&transfer->head));
 	ret->body_len = transfer->body.len;
-	transfer->head.data = transfer->body.data = NULL;
+	ret->body = buffer_detach(&transfer->body);
 }
 
 static void clean_up(struct transfer *transfer)
 {
 	curl_slist_free_all(transfer->headers);
-	free(transfer->head.data);
-	free(transfer->body.data);
+	buffer_finish(&transfer->head);
+	buffer_finish(&transfer->body);
 }
 
 /*

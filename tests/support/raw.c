@@ -115,15 +115,6 @@ void raw_send_with_fin(struct raw *raw, const char *text)
  * Receiving.
  */
 
-static void make_room(struct raw *raw, size_t len)
-{
-	if (raw->size > raw->len + len)
-		return;
-	raw->size = 2 * (raw->len + len);
-	raw->data = realloc(raw->data, raw->size);
-	assert(raw->data);
-}
-
 /* False at the end of the connection; *ret_clean then says whether it was a FIN. A
  * server that neither sends nor closes is what the test must not go on from. */
 static bool receive(struct raw *raw, bool *ret_clean)
@@ -138,11 +129,10 @@ static bool receive(struct raw *raw, bool *ret_clean)
 			raw->address);
 		patience_lost();
 	}
-	make_room(raw, PIECE);
-	ssize_t got = recv(raw->fd, raw->data + raw->len, PIECE, 0);
-	if (got > 0)
-		raw->len += (size_t)got;
-	raw->data[raw->len] = '\0';
+	enum err err = buffer_reserve(&raw->in, PIECE);
+	assert(err == ERR_OK);
+	ssize_t got = recv(raw->fd, raw->in.data + raw->in.len, PIECE, 0);
+	buffer_extend(&raw->in, got > 0 ? (size_t)got : 0);
 	*ret_clean = got == 0;
 	return got > 0;
 }
@@ -150,20 +140,19 @@ static bool receive(struct raw *raw, bool *ret_clean)
 bool raw_has_data(const struct raw *raw)
 {
 	char byte;
-	return raw->len > 0 || recv(raw->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+	return raw->in.len > 0 || recv(raw->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
 static void take(struct raw *raw, size_t len)
 {
-	raw->len -= len;
-	memmove(raw->data, raw->data + len, raw->len + 1);
+	buffer_drop_front(&raw->in, len);
 }
 
 /* Makes sure of len bytes. */
 static bool fill(struct raw *raw, size_t len)
 {
 	bool clean;
-	while (raw->len < len)
+	while (raw->in.len < len)
 		if (!receive(raw, &clean))
 			return false;
 	return true;
@@ -174,11 +163,11 @@ static bool fill_until(struct raw *raw, const char *text, size_t *ret_end)
 {
 	bool clean;
 	for (;;) {
-		char *found = raw->len > 0
-			? memmem(raw->data, raw->len, text, strlen(text))
+		char *found = raw->in.len > 0
+			? memmem(raw->in.data, raw->in.len, text, strlen(text))
 			: NULL;
 		if (found) {
-			*ret_end = (size_t)(found - raw->data) + strlen(text);
+			*ret_end = (size_t)(found - raw->in.data) + strlen(text);
 			return true;
 		}
 		if (!receive(raw, &clean))
@@ -200,66 +189,57 @@ static bool read_head(struct raw *raw, struct http_response *ret)
 	size_t end;
 	if (!fill_until(raw, "\r\n\r\n", &end))
 		return false;
-	char *head = strndup(raw->data, end);
+	char *head = strndup(raw->in.data, end);
 	assert(head);
 	take(raw, end);
 	http_response_take_head(ret, head);
 	return true;
 }
 
-/* Twice as much room whenever the length passes a power of two. */
-static void make_body_room(struct http_response *ret, size_t len)
+static void take_body(struct raw *raw, struct buffer *body, size_t len)
 {
-	size_t size = 4096;
-	while (size <= ret->body_len)
-		size *= 2;
-	if (ret->body && ret->body_len + len < size)
-		return;
-	while (size <= ret->body_len + len)
-		size *= 2;
-	ret->body = realloc(ret->body, size);
-	assert(ret->body);
-}
-
-static void take_body(struct raw *raw, struct http_response *ret, size_t len)
-{
-	make_body_room(ret, len);
-	memcpy(ret->body + ret->body_len, raw->data, len);
-	ret->body_len += len;
-	ret->body[ret->body_len] = '\0';
+	enum err err = buffer_append(body, (struct span){ raw->in.data, len });
+	assert(err == ERR_OK);
 	take(raw, len);
 }
 
-static bool read_chunks(struct raw *raw, struct http_response *ret)
+static bool read_chunks(struct raw *raw, struct buffer *body)
 {
 	for (;;) {
 		size_t end;
 		if (!fill_until(raw, "\r\n", &end))
 			return false;
-		size_t size = strtoul(raw->data, NULL, 16);
+		size_t size = strtoul(raw->in.data, NULL, 16);
 		take(raw, end);
 		if (!fill(raw, size + 2))
 			return false;
-		take_body(raw, ret, size);
+		take_body(raw, body, size);
 		take(raw, 2);
 		if (size == 0)
 			return true;
 	}
 }
 
-static bool read_body(struct raw *raw, struct http_response *ret)
+/* 204 and its kind have none: the service always says how long one is. */
+static bool read_by_length(struct raw *raw, const char *length, struct buffer *body)
 {
-	const char *length = http_header(ret, "Content-Length");
-	if (http_header(ret, "Transfer-Encoding"))
-		return read_chunks(raw, ret);
-	if (!length)
-		return true; /* 204 and its kind: the service always says how long */
-	size_t len = strtoul(length, NULL, 10);
+	size_t len = length ? strtoul(length, NULL, 10) : 0;
 	if (!fill(raw, len))
 		return false;
 	if (len > 0)
-		take_body(raw, ret, len);
+		take_body(raw, body, len);
 	return true;
+}
+
+static bool read_body(struct raw *raw, struct http_response *ret)
+{
+	struct buffer body = { 0 };
+	bool whole = http_header(ret, "Transfer-Encoding")
+		? read_chunks(raw, &body)
+		: read_by_length(raw, http_header(ret, "Content-Length"), &body);
+	ret->body_len = body.len;
+	ret->body = buffer_detach(&body);
+	return whole;
 }
 
 static bool read_final_head(struct raw *raw, struct http_response *ret)
@@ -300,14 +280,14 @@ bool raw_read_to_end(struct raw *raw)
 	bool clean;
 	widen(raw);
 	while (receive(raw, &clean))
-		raw->len = 0;
+		buffer_clear(&raw->in);
 	return clean;
 }
 
 bool raw_is_closed(struct raw *raw)
 {
 	bool clean;
-	return raw->len == 0 && !receive(raw, &clean);
+	return raw->in.len == 0 && !receive(raw, &clean);
 }
 
 /*
@@ -319,9 +299,7 @@ void raw_close(struct raw *raw)
 	if (raw->fd >= 0)
 		close(raw->fd);
 	raw->fd = -1;
-	free(raw->data);
-	raw->data = NULL;
-	raw->len = raw->size = 0;
+	buffer_finish(&raw->in);
 }
 
 void raw_half_close(struct raw *raw)

@@ -5,14 +5,13 @@
  * A client that is a bare socket: it sends what no HTTP library would, and leaves in
  * every way there is.
  */
+#include "service/core/buffer.h"
 #include "tests/support/http.h"
 
 struct raw {
 	int fd;           /* -1 once it has left */
 	char address[32]; /* its own, as the log shows it */
-	char *data;       /* owned: what was received and not yet taken */
-	size_t len;
-	size_t size;
+	struct buffer in; /* what was received and not yet taken */
 	bool narrow;
 };
 

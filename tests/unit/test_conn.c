@@ -4,9 +4,11 @@
  */
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "db/sqlite/conn.h"
@@ -380,6 +382,31 @@ static void an_interrupted_change_loses_its_transaction(void **state)
 	assert_int_equal(test_db_notes(&fixture->test), 0);
 }
 
+/* SQLite calls it an I/O error. */
+static void a_file_that_may_not_grow_is_a_full_disk(void **state)
+{
+	enum { LIMIT = 256 * 1024 };
+	struct fixture *fixture = *state;
+	struct rlimit before;
+	char text[4096];
+	enum err err = ERR_OK;
+	use_writer(fixture);
+	signal(SIGXFSZ, SIG_IGN); /* as the program does */
+	getrlimit(RLIMIT_FSIZE, &before);
+	setrlimit(RLIMIT_FSIZE, &(struct rlimit){ LIMIT, before.rlim_max });
+	assert_int_equal(conn_begin(fixture->conn, "BEGIN IMMEDIATE"), ERR_OK);
+	for (int i = 0; err == ERR_OK && i < LIMIT / 1024; i++) {
+		snprintf(text, sizeof text, "%04000d", i);
+		err = add_note(fixture->conn, text);
+	}
+	if (err == ERR_OK)
+		err = conn_commit(fixture->conn);
+	setrlimit(RLIMIT_FSIZE, &before);
+	assert_int_equal(err, ERR_DISK_FULL);
+	conn_rollback(fixture->conn);
+	assert_int_equal(test_db_notes(&fixture->test), 0);
+}
+
 static void readers_cannot_write(void **state)
 {
 	struct fixture *fixture = *state;
@@ -553,6 +580,7 @@ int main(void)
 		TEST(a_rollback_does_not_hear_the_token),
 		TEST(nothing_runs_outside_a_transaction_that_was_lost),
 		TEST(an_interrupted_change_loses_its_transaction),
+		TEST(a_file_that_may_not_grow_is_a_full_disk),
 		TEST(readers_cannot_write),
 		TEST(connections_are_set_up_for_their_role),
 		TEST(a_file_that_is_no_database_is_refused),

@@ -14,6 +14,36 @@ static void every_error_has_a_name_of_its_own(void **state)
 	}
 }
 
+/* What the table holds for each of them: forgotten in it, an error has nothing. */
+static void every_error_can_be_shown_to_a_client(void **state)
+{
+	(void)state;
+	for (enum err err = ERR_OK + 1; err < ERR_COUNT; err++) {
+		const struct err_info *info = err_info(err);
+		assert_in_range(info->status, 400, 599);
+		assert_non_null(info->type);
+		assert_true(strncmp(info->type, "/problems/", 10) == 0);
+		assert_true(info->title && strlen(info->title) > 0);
+		assert_true(info->detail && strlen(info->detail) > 0);
+		assert_int_equal(info->detail[strlen(info->detail) - 1], '.');
+	}
+	assert_int_equal(err_info(ERR_OK)->status, 200);
+}
+
+/* RFC 9457, 3.1.3 and 3.1.4: "should not change from occurrence to occurrence". */
+static void errors_of_one_type_are_one_problem(void **state)
+{
+	(void)state;
+	for (enum err a = ERR_OK + 1; a < ERR_COUNT; a++)
+		for (enum err b = ERR_OK + 1; b < a; b++) {
+			if (strcmp(err_info(a)->type, err_info(b)->type) != 0)
+				continue;
+			assert_int_equal(err_info(a)->status, err_info(b)->status);
+			assert_string_equal(err_info(a)->title, err_info(b)->title);
+			assert_int_equal(err_info(a)->retry, err_info(b)->retry);
+		}
+}
+
 static void every_cause_gives_an_error_of_the_same_name(void **state)
 {
 	(void)state;
@@ -48,6 +78,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_error_has_a_name_of_its_own),
+		cmocka_unit_test(every_error_can_be_shown_to_a_client),
+		cmocka_unit_test(errors_of_one_type_are_one_problem),
 		cmocka_unit_test(every_cause_gives_an_error_of_the_same_name),
 		cmocka_unit_test(only_the_errors_of_causes_count_as_cancelled),
 		cmocka_unit_test(a_token_gives_the_error_of_its_cause),

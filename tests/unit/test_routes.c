@@ -94,15 +94,12 @@ static void hang_up(struct call *call)
 
 static const char *header(const struct call *call, const char *name)
 {
-	for (unsigned i = 0; i < call->res.headers_count; i++)
-		if (strcmp(call->res.headers[i].name, name) == 0)
-			return call->res.headers[i].value;
-	return NULL;
+	return response_find_header(&call->res, name);
 }
 
 static json_t *body_of(const struct call *call)
 {
-	json_t *json = json_loadb(call->res.body, call->res.body_len, 0, NULL);
+	json_t *json = json_loadb(call->res.body.data, call->res.body.len, 0, NULL);
 	assert_non_null(json);
 	return json;
 }
@@ -131,8 +128,8 @@ static void a_created_item_can_be_read_where_it_is_said_to_be(void **state)
 	struct call *read = get(*state, "/v1/items/1");
 	assert_int_equal(read->res.status, 200);
 	assert_string_equal(header(read, "ETag"), "\"1\"");
-	assert_int_equal(read->res.body_len, made->res.body_len);
-	assert_memory_equal(read->res.body, made->res.body, made->res.body_len);
+	assert_int_equal(read->res.body.len, made->res.body.len);
+	assert_memory_equal(read->res.body.data, made->res.body.data, made->res.body.len);
 	hang_up(made);
 	hang_up(read);
 }
@@ -316,13 +313,13 @@ static void the_report_is_json(void **state)
 		"\"total_value_cents\":19342813104826865393074177,"
 		"\"median_price_cents\":9007199254740991}]}";
 	struct call *empty = get(*state, "/v1/reports/inventory");
-	assert_int_equal(empty->res.body_len, strlen("{\"groups\":[]}"));
+	assert_int_equal(empty->res.body.len, strlen("{\"groups\":[]}"));
 	hang_up(empty);
 	items_db_add(*state, items, 4);
 	struct call *report = get(*state, "/v1/reports/inventory");
 	assert_int_equal(report->err, ERR_OK);
-	assert_int_equal(report->res.body_len, sizeof expected - 1);
-	assert_memory_equal(report->res.body, expected, sizeof expected - 1);
+	assert_int_equal(report->res.body.len, sizeof expected - 1);
+	assert_memory_equal(report->res.body.data, expected, sizeof expected - 1);
 	hang_up(report);
 }
 
