@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "db/sqlite/conn.h"
+#include "db/stmt.h"
 #include "service/core/stream.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/wait.h"

@@ -16,6 +16,7 @@
 
 #include "db/backup.h"
 #include "db/sqlite/conn.h"
+#include "db/stmt.h"
 #include "tests/support/actor.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/test_db.h"

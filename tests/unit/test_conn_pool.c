@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "db/sqlite/conn.h"
+#include "db/stmt.h"
 #include "service/core/activity.h"
 #include "tests/support/actor.h"
 #include "tests/support/test_db.h"
