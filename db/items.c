@@ -32,7 +32,7 @@ enum err items_get(
 {
 	AUTO_STMT *stmt = NULL;
 	enum err err = stmt_prepare(
-		conn, "SELECT " ROW ", NULL, NULL FROM items WHERE id = ?", &stmt);
+		conn, "SELECT " ROW ", NULL, NULL FROM items WHERE id = ?1", &stmt);
 	if (err != ERR_OK)
 		return err;
 	struct item_row row;
@@ -92,7 +92,7 @@ enum err items_replace(
 enum err items_delete(struct conn *conn, int64_t id)
 {
 	AUTO_STMT *stmt = NULL;
-	enum err err = stmt_prepare(conn, "DELETE FROM items WHERE id = ?", &stmt);
+	enum err err = stmt_prepare(conn, "DELETE FROM items WHERE id = ?1", &stmt);
 	if (err != ERR_OK)
 		return err;
 	stmt_bind_int(stmt, 1, id);

@@ -7,7 +7,7 @@ enum err items_export(struct conn *conn, struct span category, struct stmt **ret
 	struct stmt *stmt = NULL;
 	enum err err = stmt_prepare(conn,
 		category.data ? "SELECT " ITEM_JSON
-				" FROM items WHERE category = ? ORDER BY id"
+				" FROM items WHERE category = ?1 ORDER BY id"
 			      : "SELECT " ITEM_JSON " FROM items ORDER BY id",
 		&stmt);
 	if (err != ERR_OK)
