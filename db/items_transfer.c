@@ -75,12 +75,11 @@ enum err items_insert_staged(struct conn *conn, struct staging *staging, int64_t
 {
 	struct item item;
 	struct span record = { 0 };
-	int64_t id;
 	enum err err = staging_rewind(staging);
 	while (err == ERR_OK && (err = staging_next(staging, &record)) == ERR_OK &&
 		record.data) {
 		unpack(record, &item);
-		err = items_insert(conn, &item, now_ms, &id);
+		err = items_add(conn, &item, now_ms);
 	}
 	return err;
 }

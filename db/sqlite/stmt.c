@@ -74,6 +74,15 @@ enum err stmt_run(struct stmt *stmt)
 	return err;
 }
 
+enum err stmt_finish(struct stmt *stmt)
+{
+	bool row = true;
+	enum err err = ERR_OK;
+	while (err == ERR_OK && row)
+		err = stmt_step(stmt, &row);
+	return err;
+}
+
 enum err stmt_exec(struct conn *conn, const char *sql)
 {
 	AUTO_STMT *stmt = NULL;
