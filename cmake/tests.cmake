@@ -62,7 +62,8 @@ foreach(kind IN ITEMS unit http)
 	endforeach()
 endforeach()
 
-add_test(NAME project/layers COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers)
+add_test(NAME project/layers COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers
+	${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
 add_test(NAME project/layers-self-test
 	COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers --self-test)
 add_test(NAME project/embed COMMAND ${CMAKE_COMMAND}

@@ -4,9 +4,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define ROW ITEM_JSON ", id, version"
+#define ROW       ITEM_JSON ", id, version"
+#define ROW_ALONE ROW ", NULL, NULL"
 
-/* A list's key is in the one column or the other. */
+/* A list's key is in the one column or the other; a row alone has none. */
 enum { ROW_JSON, ROW_ID, ROW_VERSION, ROW_NUMBER, ROW_TEXT };
 
 enum err items_next(struct stmt *rows, struct item_row *ret_row)
@@ -27,25 +28,32 @@ enum err items_next(struct stmt *rows, struct item_row *ret_row)
 	return ERR_OK;
 }
 
-enum err items_get(
-	struct conn *conn, int64_t id, struct stmt **ret_rows, struct item_row *ret_row)
+/* Hands out the one row that *stmt has, and with it *stmt, which is NULL from then on. */
+static enum err hand_out(
+	struct stmt **stmt, struct stmt **ret_rows, struct item_row *ret_row)
 {
-	AUTO_STMT *stmt = NULL;
-	enum err err = stmt_prepare(
-		conn, "SELECT " ROW ", NULL, NULL FROM items WHERE id = ?", &stmt);
-	if (err != ERR_OK)
-		return err;
 	struct item_row row;
-	stmt_bind_int(stmt, 1, id);
-	err = items_next(stmt, &row);
+	enum err err = items_next(*stmt, &row);
 	if (err != ERR_OK)
 		return err;
 	if (!row.json.data)
 		return ERR_NOT_FOUND;
 	*ret_row = row;
-	*ret_rows = stmt;
-	stmt = NULL;
+	*ret_rows = *stmt;
+	*stmt = NULL;
 	return ERR_OK;
+}
+
+enum err items_get(
+	struct conn *conn, int64_t id, struct stmt **ret_rows, struct item_row *ret_row)
+{
+	AUTO_STMT *stmt = NULL;
+	enum err err = stmt_prepare(
+		conn, "SELECT " ROW_ALONE " FROM items WHERE id = ?1", &stmt);
+	if (err != ERR_OK)
+		return err;
+	stmt_bind_int(stmt, 1, id);
+	return hand_out(&stmt, ret_rows, ret_row);
 }
 
 static void bind_item(struct stmt *stmt, const struct item *item, int64_t now_ms)
@@ -57,42 +65,51 @@ static void bind_item(struct stmt *stmt, const struct item *item, int64_t now_ms
 	stmt_bind_int(stmt, 5, now_ms);
 }
 
-enum err items_insert(
-	struct conn *conn, const struct item *item, int64_t now_ms, int64_t *ret_id)
+#define INSERT                                                                  \
+	"INSERT INTO items (name, category, quantity, price_cents, created_at," \
+	" updated_at, version) VALUES (?1, ?2, ?3, ?4, ?5, ?5, 1)"
+
+enum err items_insert(struct conn *conn, const struct item *item, int64_t now_ms,
+	struct stmt **ret_rows, struct item_row *ret_row)
 {
 	AUTO_STMT *stmt = NULL;
-	enum err err = stmt_prepare(conn,
-		"INSERT INTO items (name, category, quantity, price_cents, created_at,"
-		" updated_at, version) VALUES (?1, ?2, ?3, ?4, ?5, ?5, 1)",
-		&stmt);
+	enum err err = stmt_prepare(conn, INSERT " RETURNING " ROW_ALONE, &stmt);
 	if (err != ERR_OK)
 		return err;
 	bind_item(stmt, item, now_ms);
-	err = stmt_run(stmt);
-	if (err == ERR_OK)
-		*ret_id = conn_last_id(conn);
-	return err;
+	return hand_out(&stmt, ret_rows, ret_row);
 }
 
-enum err items_replace(
-	struct conn *conn, int64_t id, const struct item *item, int64_t now_ms)
+enum err items_add(struct conn *conn, const struct item *item, int64_t now_ms)
+{
+	AUTO_STMT *stmt = NULL;
+	enum err err = stmt_prepare(conn, INSERT, &stmt);
+	if (err != ERR_OK)
+		return err;
+	bind_item(stmt, item, now_ms);
+	return stmt_run(stmt);
+}
+
+enum err items_replace(struct conn *conn, int64_t id, const struct item *item,
+	int64_t now_ms, struct stmt **ret_rows, struct item_row *ret_row)
 {
 	AUTO_STMT *stmt = NULL;
 	enum err err = stmt_prepare(conn,
 		"UPDATE items SET name = ?1, category = ?2, quantity = ?3, price_cents = ?4,"
-		" updated_at = max(?5, updated_at), version = version + 1 WHERE id = ?6",
+		" updated_at = max(?5, updated_at), version = version + 1 WHERE id = ?6"
+		" RETURNING " ROW_ALONE,
 		&stmt);
 	if (err != ERR_OK)
 		return err;
 	bind_item(stmt, item, now_ms);
 	stmt_bind_int(stmt, 6, id);
-	return stmt_run(stmt);
+	return hand_out(&stmt, ret_rows, ret_row);
 }
 
 enum err items_delete(struct conn *conn, int64_t id)
 {
 	AUTO_STMT *stmt = NULL;
-	enum err err = stmt_prepare(conn, "DELETE FROM items WHERE id = ?", &stmt);
+	enum err err = stmt_prepare(conn, "DELETE FROM items WHERE id = ?1", &stmt);
 	if (err != ERR_OK)
 		return err;
 	stmt_bind_int(stmt, 1, id);

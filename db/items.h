@@ -42,14 +42,18 @@ struct item_row {
 enum err items_get(
 	struct conn *conn, int64_t id, struct stmt **ret_rows, struct item_row *ret_row);
 
-/* Adds an item of version 1, created and updated at now_ms. For a transaction. */
-enum err items_insert(
-	struct conn *conn, const struct item *item, int64_t now_ms, int64_t *ret_id);
+/* Adds an item of version 1, created and updated at now_ms. *ret_rows holds its row,
+ * until the release; the change is whole after stmt_finish(). For a transaction. */
+enum err items_insert(struct conn *conn, const struct item *item, int64_t now_ms,
+	struct stmt **ret_rows, struct item_row *ret_row);
 
-/* Gives the item new contents, updated at now_ms, and the next version. For a
- * transaction, in which the item was seen to be there. */
-enum err items_replace(
-	struct conn *conn, int64_t id, const struct item *item, int64_t now_ms);
+/* The same for who adds many and looks at none. */
+enum err items_add(struct conn *conn, const struct item *item, int64_t now_ms);
+
+/* Gives the item new contents, updated at now_ms, and the next version, and hands out
+ * its row as items_insert() does. ERR_NOT_FOUND. For a transaction. */
+enum err items_replace(struct conn *conn, int64_t id, const struct item *item,
+	int64_t now_ms, struct stmt **ret_rows, struct item_row *ret_row);
 
 enum err items_delete(struct conn *conn, int64_t id);
 

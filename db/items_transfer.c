@@ -7,7 +7,7 @@ enum err items_export(struct conn *conn, struct span category, struct stmt **ret
 	struct stmt *stmt = NULL;
 	enum err err = stmt_prepare(conn,
 		category.data ? "SELECT " ITEM_JSON
-				" FROM items WHERE category = ? ORDER BY id"
+				" FROM items WHERE category = ?1 ORDER BY id"
 			      : "SELECT " ITEM_JSON " FROM items ORDER BY id",
 		&stmt);
 	if (err != ERR_OK)
@@ -75,12 +75,11 @@ enum err items_insert_staged(struct conn *conn, struct staging *staging, int64_t
 {
 	struct item item;
 	struct span record = { 0 };
-	int64_t id;
 	enum err err = staging_rewind(staging);
 	while (err == ERR_OK && (err = staging_next(staging, &record)) == ERR_OK &&
 		record.data) {
 		unpack(record, &item);
-		err = items_insert(conn, &item, now_ms, &id);
+		err = items_add(conn, &item, now_ms);
 	}
 	return err;
 }

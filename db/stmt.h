@@ -44,6 +44,11 @@ enum err stmt_step(struct stmt *stmt, bool *ret_row);
  * and run again. */
 enum err stmt_run(struct stmt *stmt);
 
+/* Steps over the rows that are left. A change that RETURNs its rows may still fail
+ * after the first of them (https://sqlite.org/c3ref/reset.html): it is whole after
+ * this. Not to be called after stmt_step() said that there is no row. */
+enum err stmt_finish(struct stmt *stmt);
+
 /* stmt_prepare(), stmt_run() and release of sql without parameters. */
 enum err stmt_exec(struct conn *conn, const char *sql);
 

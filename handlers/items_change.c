@@ -15,12 +15,12 @@
  * begin with response_reset().
  */
 
-static enum err write_current(struct conn *conn, int64_t id, struct response *res)
+/* Answers with the row that a change has handed out, and makes the change whole. */
+static enum err write_changed(
+	struct response *res, const struct item_row *row, struct stmt *rows)
 {
-	AUTO_STMT *rows = NULL;
-	struct item_row row;
-	enum err err = items_get(conn, id, &rows, &row);
-	return err == ERR_OK ? item_write(res, &row) : err;
+	enum err err = item_write(res, row);
+	return err == ERR_OK ? stmt_finish(rows) : err;
 }
 
 /*
@@ -43,12 +43,13 @@ static enum err set_location(struct response *res, int64_t id)
 static enum err insert_and_answer(struct conn *conn, struct creation *creation)
 {
 	struct response *res = creation->res;
-	int64_t id;
-	enum err err = items_insert(conn, &creation->item, wall_ms(), &id);
+	AUTO_STMT *rows = NULL;
+	struct item_row row;
+	enum err err = items_insert(conn, &creation->item, wall_ms(), &rows, &row);
 	if (err == ERR_OK)
-		err = write_current(conn, id, res);
+		err = write_changed(res, &row, rows);
 	if (err == ERR_OK)
-		err = set_location(res, id);
+		err = set_location(res, row.id);
 	res->status = 201;
 	return err == ERR_OK ? keep_answer(conn, &creation->claim, res) : err;
 }
@@ -130,11 +131,13 @@ static enum err look_at_current(
 static enum err replace_with(
 	struct conn *conn, struct item_change *change, const json_t *json)
 {
+	AUTO_STMT *rows = NULL;
+	struct item_row row;
 	struct item item;
 	enum err err = item_from_json(json, change->res, &item);
 	if (err == ERR_OK)
-		err = items_replace(conn, change->id, &item, wall_ms());
-	return err == ERR_OK ? write_current(conn, change->id, change->res) : err;
+		err = items_replace(conn, change->id, &item, wall_ms(), &rows, &row);
+	return err == ERR_OK ? write_changed(change->res, &row, rows) : err;
 }
 
 static enum err replace_item(struct conn *conn, void *arg)

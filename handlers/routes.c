@@ -1,7 +1,7 @@
 #include "handlers/routes.h"
 
 #include "handlers/ops/health.h"
-#include "handlers/rest/openapi.h"
+#include "handlers/rest/openapi_page.h"
 
 /* A probe waits this long for the database. */
 enum { READINESS_TIMEOUT_MS = 2000 };

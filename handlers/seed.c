@@ -87,9 +87,8 @@ static enum err insert_item(struct conn *conn, int64_t id)
 {
 	struct texts texts;
 	struct item item;
-	int64_t given;
 	make_item(id, &texts, &item);
-	return items_insert(conn, &item, (FIRST_CREATED_S + id) * 1000, &given);
+	return items_add(conn, &item, (FIRST_CREATED_S + id) * 1000);
 }
 
 static enum err insert_items(struct conn *conn, void *arg)

@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "db/sqlite/conn.h"
+#include "db/sqlite/transaction.h"
+#include "db/stmt.h"
 #include "service/core/os.h"
 
 /* How long the token may go unheard: 1 MiB with pages of the default size. */
@@ -25,7 +26,7 @@ enum { PAGES_PER_STEP = 256 };
 /* BEGIN alone takes none: the first read does. */
 static enum err take_snapshot(struct conn *source)
 {
-	enum err err = conn_begin(source, "BEGIN");
+	enum err err = transaction_begin(source, "BEGIN");
 	return err == ERR_OK ? stmt_exec(source, "SELECT count(*) FROM sqlite_schema")
 			     : err;
 }

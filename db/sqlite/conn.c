@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "db/sqlite/sql_functions.h"
 #include "service/core/activity.h"
@@ -33,8 +34,8 @@
  *   its first prepare, clears it. For this conn_unbind() must have returned, and
  *   it returns only when the hook is not running and never will. Without waiting
  *   it out, sqlite3_interrupt() could come after that clearing.
- * - During COMMIT or ROLLBACK. They are exempt: conn_unbind() comes before them,
- *   and by the argument above no flag of before reaches them.
+ * - During COMMIT or ROLLBACK. They are exempt (transaction.c): conn_unbind() comes
+ *   before them, and by the argument above no flag of before reaches them.
  *
  * An interrupted change inside a transaction rolls the whole of it back. So the
  * writer binds a connection to somebody's token only for a transaction that is
@@ -160,8 +161,12 @@ enum err conn_error(struct conn *conn, int code)
 	return conn->failed;
 }
 
-/* Why the transaction is gone. */
-static enum err loss(const struct conn *conn)
+bool conn_transaction_is_open(const struct conn *conn)
+{
+	return !sqlite3_get_autocommit(conn->sqlite);
+}
+
+enum err conn_loss(const struct conn *conn)
 {
 	return conn->failed == ERR_OK ? ERR_INTERNAL : conn->failed;
 }
@@ -169,7 +174,7 @@ static enum err loss(const struct conn *conn)
 enum err conn_ready(struct conn *conn)
 {
 	if (conn->in_transaction && !conn_transaction_is_open(conn))
-		return loss(conn);
+		return conn_loss(conn);
 	return err_of_token(conn->token);
 }
 
@@ -226,38 +231,6 @@ void conn_unbind(struct conn *conn)
 	conn->token = NULL;
 }
 
-bool conn_transaction_is_open(const struct conn *conn)
-{
-	return !sqlite3_get_autocommit(conn->sqlite);
-}
-
-enum err conn_begin(struct conn *conn, const char *sql)
-{
-	conn->failed = ERR_OK;
-	enum err err = stmt_exec(conn, sql);
-	conn->in_transaction = err == ERR_OK;
-	return err;
-}
-
-enum err conn_commit(struct conn *conn)
-{
-	conn_unbind(conn);
-	if (!conn->in_transaction) /* its ROLLBACK may have failed: keep nothing of it */
-		return loss(conn);
-	enum err err = stmt_exec(conn, "COMMIT");
-	if (err == ERR_OK)
-		conn->in_transaction = false;
-	return err;
-}
-
-void conn_rollback(struct conn *conn)
-{
-	conn_unbind(conn);
-	conn->in_transaction = false;
-	if (conn_transaction_is_open(conn))
-		stmt_exec(conn, "ROLLBACK");
-}
-
 /* SQLite's own words for what an enum err cannot tell. What is part of an ordinary
  * day stays out: the error that is returned says it all. */
 static void log_complaint(void *arg, int code, const char *message)
@@ -294,17 +267,26 @@ static void harden(sqlite3 *sqlite)
 	sqlite3_db_config(sqlite, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
 }
 
+static int note_mode(void *ret_is_wal, int count, char **values, char **names)
+{
+	(void)count;
+	(void)names;
+	*(bool *)ret_is_wal = strcmp(values[0], "wal") == 0;
+	return 0;
+}
+
 /* SQLite answers with the mode it kept when the file system cannot do WAL. */
 static enum err switch_to_wal(struct conn *conn)
 {
-	AUTO_STMT *stmt = NULL;
-	enum err err = stmt_prepare(conn, "PRAGMA journal_mode = WAL", &stmt);
-	bool row = false;
-	if (err == ERR_OK)
-		err = stmt_step(stmt, &row);
+	bool is_wal = false;
+	enum err err = conn_ready(conn);
 	if (err != ERR_OK)
 		return err;
-	return row && span_is(stmt_text(stmt, 0), "wal") ? ERR_OK : ERR_IO;
+	int code = sqlite3_exec(
+		conn->sqlite, "PRAGMA journal_mode = WAL", note_mode, &is_wal, NULL);
+	if (code != SQLITE_OK)
+		return conn_error(conn, code);
+	return is_wal ? ERR_OK : ERR_IO;
 }
 
 /* Of several programs that meet a new database at once one changes its mode. SQLite
@@ -345,12 +327,12 @@ enum err conn_open(const struct db_config *config, enum conn_role role,
 	struct conn *conn = calloc(1, sizeof *conn);
 	if (!conn)
 		return ERR_NOMEM;
-	TAILQ_INIT(&conn->cache.idle);
 	conn->snapshot_at = INSTANT_NEVER;
 	conn->busy_timeout_ms = config->busy_timeout_ms;
 	int code = sqlite3_open_v2(config->path, &conn->sqlite,
 		roles[role].flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
 		config->vfs);
+	stmt_cache_init(&conn->cache, conn->sqlite);
 	enum err err = conn_error(conn, code);
 	if (err == ERR_OK) {
 		conn_bind(conn, token);
@@ -368,7 +350,7 @@ void conn_close(struct conn *conn)
 	if (!conn)
 		return;
 	conn_unbind(conn);
-	stmt_cache_finish(conn);
+	stmt_cache_finish(&conn->cache);
 	sqlite3_close(conn->sqlite);
 	free(conn);
 }

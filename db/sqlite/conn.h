@@ -3,7 +3,8 @@
 
 /*
  * A connection to SQLite, and the token that its present user works for. Private
- * to db/: handlers see struct conn only through stmt.h.
+ * to db/sqlite/: handlers see struct conn only through db.h and stmt.h. Statements
+ * (stmt.c), transactions (transaction.h), pool and writer are built on it.
  *
  * A connection is used by one thread at a time. The one exception is the hook
  * that conn_bind() leaves on the token: it runs in whichever thread fires.
@@ -12,7 +13,8 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-#include "db/stmt.h"
+#include "db/db.h"
+#include "db/sqlite/stmt_cache.h"
 
 struct conn_pool;
 
@@ -23,16 +25,9 @@ enum conn_role {
 	CONN_MIGRATOR,    /* creates the file; foreign keys are checked at the end only */
 };
 
-/* Statements at rest, ready to be lent again: see stmt.c. */
-struct stmt_cache {
-	TAILQ_HEAD(stmt_list, stmt) idle; /* the last released first */
-	unsigned idle_count;
-	unsigned lent; /* taken and not yet released */
-};
-
 struct conn {
 	sqlite3 *sqlite;
-	struct stmt_cache cache;
+	struct stmt_cache cache; /* its statements: stmt.c lends them */
 	int64_t busy_timeout_ms;
 
 	struct cancel *token; /* NULL: nobody may stop what runs now */
@@ -40,7 +35,7 @@ struct conn {
 	instant stop_at;     /* a limit besides the token; ERR_BUSY when it has passed */
 	instant busy_until;  /* of the wait for a lock that is going on */
 	unsigned progress;   /* calls of the progress handler since it was bound */
-	bool in_transaction; /* between conn_begin() and its end: what we believe */
+	bool in_transaction; /* what we believe: transaction.c says so */
 	enum err failed;     /* what the last failed statement said */
 	instant snapshot_at; /* conn_pool::lock: when its transaction began; or never */
 
@@ -72,20 +67,11 @@ enum err conn_ready(struct conn *conn);
 /* The error for a result code of SQLite that conn has just returned. */
 enum err conn_error(struct conn *conn, int code);
 
-/*
- * Transactions. Their end is exempt from cancellation: it unbinds conn first, and
- * leaves it so. None is open after conn_rollback(), unless SQLite could not even do
- * that, for want of memory; then it may be called again.
- */
-enum err conn_begin(struct conn *conn, const char *sql); /* BEGIN, BEGIN IMMEDIATE */
-enum err conn_commit(struct conn *conn); /* after a failure the caller rolls back */
-void conn_rollback(struct conn *conn);   /* a no-op outside a transaction */
-
 /* Whether SQLite still has the transaction open; it ends one by itself after
  * some errors (https://sqlite.org/lang_transaction.html, section 3). */
 bool conn_transaction_is_open(const struct conn *conn);
 
-/* stmt.c: finalizes the statements at rest. */
-void stmt_cache_finish(struct conn *conn);
+/* Why the transaction that conn believes to be in is gone. */
+enum err conn_loss(const struct conn *conn);
 
 #endif

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <pthread.h>
 
+#include "db/sqlite/transaction.h"
 #include "service/core/activity.h"
 
 /*
@@ -202,7 +203,7 @@ void conn_pool_give(struct conn *conn)
 	struct conn_pool *pool = conn->pool;
 	assert(conn->cache.lent == 0);
 	leave_list(conn);
-	conn_rollback(conn);
+	transaction_rollback(conn);
 	if (conn_transaction_is_open(conn)) { /* the next one would see an old snapshot */
 		conn_close(conn);
 		conn = NULL;

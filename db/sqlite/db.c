@@ -5,6 +5,7 @@
 
 #include "db/migrate.h"
 #include "db/sqlite/conn_pool.h"
+#include "db/sqlite/transaction.h"
 #include "db/sqlite/writer.h"
 
 struct db {
@@ -118,7 +119,7 @@ void conn_release(struct conn *conn)
 
 enum err read_begin(struct conn *conn)
 {
-	enum err err = conn_begin(conn, "BEGIN");
+	enum err err = transaction_begin(conn, "BEGIN");
 	if (err == ERR_OK)
 		conn_pool_note_snapshot(conn, instant_now());
 	return err;
@@ -127,7 +128,7 @@ enum err read_begin(struct conn *conn)
 void read_end(struct conn *conn)
 {
 	struct cancel *token = conn->token;
-	conn_rollback(conn);
+	transaction_rollback(conn);
 	conn_bind(conn, token);
 	conn_pool_note_snapshot(conn, INSTANT_NEVER);
 }

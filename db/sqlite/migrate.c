@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "db/sqlite/conn.h"
+#include "db/sqlite/transaction.h"
+#include "db/stmt.h"
 
 /*
  * schema_history keeps the whole text of every applied migration: comparing texts
@@ -145,7 +146,7 @@ static enum err apply(struct migrator *migrator, const struct migration *migrati
 static enum err apply_next(struct migrator *migrator, int *ret_version)
 {
 	int version = 0;
-	enum err err = conn_begin(migrator->conn, "BEGIN IMMEDIATE");
+	enum err err = transaction_begin(migrator->conn, "BEGIN IMMEDIATE");
 	if (err == ERR_OK)
 		err = read_history(migrator, &version);
 	if (err != ERR_OK)
@@ -169,10 +170,10 @@ static enum err apply_pending(struct migrator *migrator)
 	while (err == ERR_OK && (size_t)version < migrator->count) {
 		err = apply_next(migrator, &version);
 		if (err == ERR_OK)
-			err = conn_commit(conn);
+			err = transaction_commit(conn);
 		if (err == ERR_OK)
 			report->to = version;
-		conn_rollback(conn);
+		transaction_rollback(conn);
 		conn_bind(conn, migrator->never);
 	}
 	return err;

@@ -1,109 +1,25 @@
-#include <assert.h>
-#include <stdlib.h>
-#include <string.h>
+#include "db/stmt.h"
 
 #include "db/sqlite/conn.h"
 
-/*
- * The cache holds the statements at rest, the last released first, so that the
- * ones in use all the time are found at once, and the one to drop is the last. A
- * statement that is lent is not in it: the same SQL may be lent twice. SQLite
- * keeps the text of a statement, which is the key; comparing the few texts that
- * come first costs less than hashing one.
- */
-#define IDLE_MAX 64
-
-struct stmt {
-	struct conn *conn;
-	sqlite3_stmt *sqlite;
-	int bind_code;          /* SQLite's first complaint while binding */
-	TAILQ_ENTRY(stmt) link; /* stmt_cache::idle */
-};
-
-static struct stmt *take_idle(struct stmt_cache *cache, const char *sql)
-{
-	struct stmt *stmt;
-	TAILQ_FOREACH(stmt, &cache->idle, link)
-		if (strcmp(sqlite3_sql(stmt->sqlite), sql) == 0)
-			break;
-	if (!stmt)
-		return NULL;
-	TAILQ_REMOVE(&cache->idle, stmt, link);
-	cache->idle_count--;
-	return stmt;
-}
-
-static void drop(struct stmt *stmt)
-{
-	sqlite3_finalize(stmt->sqlite);
-	free(stmt);
-}
-
-static void drop_last(struct stmt_cache *cache)
-{
-	struct stmt *last = TAILQ_LAST(&cache->idle, stmt_list);
-	TAILQ_REMOVE(&cache->idle, last, link);
-	cache->idle_count--;
-	drop(last);
-}
-
-static bool is_blank(const char *sql)
-{
-	return sql[strspn(sql, " \t\r\n;")] == '\0';
-}
-
-static enum err prepare(struct conn *conn, const char *sql, struct stmt **ret_stmt)
-{
-	struct stmt *stmt = calloc(1, sizeof *stmt);
-	if (!stmt)
-		return ERR_NOMEM;
-	const char *rest = "";
-	int code = sqlite3_prepare_v3(
-		conn->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt->sqlite, &rest);
-	if (code != SQLITE_OK) {
-		drop(stmt);
-		return conn_error(conn, code);
-	}
-	assert(stmt->sqlite && is_blank(rest)); /* exactly one statement */
-	stmt->conn = conn;
-	*ret_stmt = stmt;
-	return ERR_OK;
-}
-
 enum err stmt_prepare(struct conn *conn, const char *sql, struct stmt **ret_stmt)
 {
+	struct stmt *stmt;
 	enum err err = conn_ready(conn);
 	if (err != ERR_OK)
 		return err;
-	struct stmt *stmt = take_idle(&conn->cache, sql);
-	if (!stmt)
-		err = prepare(conn, sql, &stmt);
-	if (err != ERR_OK)
-		return err;
-	conn->cache.lent++;
+	int code = stmt_cache_lend(&conn->cache, sql, &stmt);
+	if (code != SQLITE_OK)
+		return conn_error(conn, code);
+	stmt->conn = conn;
 	*ret_stmt = stmt;
 	return ERR_OK;
 }
 
 void stmt_release(struct stmt *stmt)
 {
-	if (!stmt)
-		return;
-	struct stmt_cache *cache = &stmt->conn->cache;
-	sqlite3_reset(stmt->sqlite); /* repeats the error of the last step */
-	sqlite3_clear_bindings(stmt->sqlite);
-	stmt->bind_code = SQLITE_OK;
-	TAILQ_INSERT_HEAD(&cache->idle, stmt, link);
-	cache->lent--;
-	if (++cache->idle_count > IDLE_MAX)
-		drop_last(cache);
-}
-
-void stmt_cache_finish(struct conn *conn)
-{
-	assert(conn->cache.lent == 0);
-	while (conn->cache.idle_count > 0)
-		drop_last(&conn->cache);
+	if (stmt)
+		stmt_cache_give_back(&stmt->conn->cache, stmt);
 }
 
 static void note_binding(struct stmt *stmt, int code)
@@ -155,6 +71,15 @@ enum err stmt_run(struct stmt *stmt)
 	bool row;
 	enum err err = stmt_step(stmt, &row);
 	sqlite3_reset(stmt->sqlite);
+	return err;
+}
+
+enum err stmt_finish(struct stmt *stmt)
+{
+	bool row = true;
+	enum err err = ERR_OK;
+	while (err == ERR_OK && row)
+		err = stmt_step(stmt, &row);
 	return err;
 }
 

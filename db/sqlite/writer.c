@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "db/sqlite/transaction.h"
+#include "db/stmt.h"
 #include "service/core/activity.h"
 
 /*
@@ -316,12 +318,12 @@ static enum err begin_transaction(
 	struct writer *writer, struct cancel *token, instant stop_at)
 {
 	struct conn *conn = writer->conn;
-	conn_rollback(conn); /* a no-op, unless the last one failed */
+	transaction_rollback(conn); /* a no-op, unless the last one failed */
 	conn_bind(conn, token);
 	conn->stop_at = stop_at;
-	enum err err = conn_begin(conn, "BEGIN IMMEDIATE");
+	enum err err = transaction_begin(conn, "BEGIN IMMEDIATE");
 	if (err != ERR_OK)
-		conn_rollback(conn);
+		transaction_rollback(conn);
 	return err;
 }
 
@@ -329,9 +331,9 @@ static enum err begin_transaction(
 static enum err commit_transaction(struct writer *writer, unsigned kept)
 {
 	instant begun = instant_now();
-	enum err err = conn_commit(writer->conn);
+	enum err err = transaction_commit(writer->conn);
 	if (err != ERR_OK)
-		conn_rollback(writer->conn);
+		transaction_rollback(writer->conn);
 	else if (kept > 0)
 		count_commit(
 			writer, kept, (uint64_t)instant_diff_ns(begun, instant_now()));
@@ -359,7 +361,7 @@ static void make_alone(struct writer *writer, struct change *change)
 	if (err == ERR_OK)
 		err = commit_transaction(writer, 1);
 	if (err != ERR_OK) {
-		conn_rollback(writer->conn);
+		transaction_rollback(writer->conn);
 		count_undone(writer, 1);
 	}
 	answer_change(change, err);
@@ -379,7 +381,7 @@ static enum err make_in_savepoint(struct writer *writer, struct change *change)
 	err = run_change(writer, change);
 	bool whole = err == ERR_OK || stmt_exec(conn, "ROLLBACK TO change") == ERR_OK;
 	if (!whole || stmt_exec(conn, "RELEASE change") != ERR_OK)
-		conn_rollback(conn); /* loses the transaction */
+		transaction_rollback(conn); /* loses the transaction */
 	return err;
 }
 

@@ -7,16 +7,9 @@
  */
 #include "db/db.h"
 #include "handlers/ops/admin_settings.h"
-#include "service/http/request.h"
 #include "service/http/server.h"
 
-/* request::app of its handlers. */
-struct admin {
-	struct server *listener; /* its own */
-	struct server *watched;
-	struct db *db;
-	int64_t started_ms;
-};
+struct admin;
 
 struct admin_setup {
 	/* Where it listens. Port 0 takes a free one; that ADMIN_PORT=0 asks for none at
@@ -39,24 +32,5 @@ void admin_destroy(struct admin *admin);
 
 /* The port it listens on. */
 unsigned admin_listener_port(const struct admin *admin);
-
-/*
- * Its routes, and their handlers.
- */
-
-extern const struct route admin_routes[];
-extern const size_t admin_routes_count;
-
-/* admin.c */
-handler_fn admin_handle_list;
-handler_fn admin_handle_cancel;
-
-/* metrics_page.c */
-handler_fn admin_handle_metrics;
-
-static inline struct admin *admin_of(const struct request *req)
-{
-	return req->app;
-}
 
 #endif

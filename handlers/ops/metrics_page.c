@@ -1,9 +1,11 @@
+#include "handlers/ops/metrics_page.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "handlers/ops/admin.h"
+#include "handlers/ops/admin_context.h"
 #include "service/core/log.h"
 #include "service/http/metrics.h"
 #include "service/run/version.h"

@@ -1,8 +1,9 @@
 #include "handlers/rest/openapi.h"
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
-#include "handlers/rest/app.h"
 #include "handlers/rest/openapi_json.h"
 #include "service/run/version.h"
 
@@ -36,9 +37,4 @@ char *openapi_text(const char *const *parts)
 	char *text = complete ? json_dumps(doc, JSON_COMPACT) : NULL;
 	json_decref(doc);
 	return text;
-}
-
-enum err openapi_handle(struct request *req, struct response *res)
-{
-	return response_write(res, span_of(app_of(req)->openapi));
 }

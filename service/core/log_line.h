@@ -5,7 +5,10 @@
  * How a line of the log looks: log.c decides where it goes. Uses no heap, no
  * printf and no locale: it is on the path of every request.
  */
-#include "service/core/log.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "service/core/log_field.h"
 
 #define LOG_LINE_SIZE 8192
 

@@ -12,6 +12,7 @@
 
 #include "handlers/instance.h"
 #include "handlers/ops/admin.h"
+#include "handlers/ops/admin_context.h"
 #include "handlers/routes.h"
 #include "service/core/log.h"
 #include "tests/support/cmocka.h"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "db/items_transfer.h"
 #include "db/migrate.h"
 #include "tests/support/cmocka.h"
 
@@ -44,9 +45,8 @@ static enum err add_all(struct conn *conn, void *arg)
 	struct additions *additions = arg;
 	enum err err = ERR_OK;
 	for (size_t i = 0; err == ERR_OK && i < additions->count; i++)
-		err = items_insert(
-			conn, &additions->items[i], 1577836800000, &additions->last_id);
-	return err;
+		err = items_add(conn, &additions->items[i], 1577836800000);
+	return err == ERR_OK ? items_last_id(conn, &additions->last_id) : err;
 }
 
 int64_t items_db_add(struct items_db *test, const struct item *items, size_t count)

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include "db/sqlite/conn.h"
+#include "db/stmt.h"
 #include "service/core/stream.h"
 
 /* Endless, unless it is interrupted: one step that never returns. */

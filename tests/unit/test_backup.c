@@ -11,6 +11,7 @@
 
 #include "db/backup.h"
 #include "db/sqlite/conn.h"
+#include "db/stmt.h"
 #include "tests/support/actor.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/fault_vfs.h"

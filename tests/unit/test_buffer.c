@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "service/core/buffer.h"
-#include "tests/support/fault_alloc.h"
 #include "tests/support/cmocka.h"
+#include "tests/support/fault_alloc.h"
 
 /* What the header says always holds. */
 static void assert_sound(const struct buffer *buffer)

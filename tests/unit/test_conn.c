@@ -11,7 +11,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "db/sqlite/conn.h"
+#include "db/sqlite/transaction.h"
+#include "db/stmt.h"
 #include "tests/support/actor.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/test_db.h"
@@ -301,7 +302,7 @@ static void a_lock_that_is_released_is_taken(void **state)
 	stranger_exec(stranger, "COMMIT");
 	actor_join(&actor);
 	assert_int_equal(begin.err, ERR_OK);
-	conn_rollback(fixture->conn);
+	transaction_rollback(fixture->conn);
 	sqlite3_close(stranger);
 }
 
@@ -321,11 +322,11 @@ static void a_commit_does_not_hear_the_token(void **state)
 	struct fixture *fixture = *state;
 	use_writer(fixture);
 	struct conn *conn = fixture->conn;
-	assert_int_equal(conn_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
+	assert_int_equal(transaction_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
 	assert_int_equal(add_note(conn, "kept"), ERR_OK);
 	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
 	assert_int_equal(add_note(conn, "not even begun"), ERR_CLIENT_GONE);
-	assert_int_equal(conn_commit(conn), ERR_OK);
+	assert_int_equal(transaction_commit(conn), ERR_OK);
 	assert_int_equal(test_db_notes(&fixture->test), 1);
 }
 
@@ -334,10 +335,10 @@ static void a_rollback_does_not_hear_the_token(void **state)
 	struct fixture *fixture = *state;
 	use_writer(fixture);
 	struct conn *conn = fixture->conn;
-	assert_int_equal(conn_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
+	assert_int_equal(transaction_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
 	assert_int_equal(add_note(conn, "undone"), ERR_OK);
 	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
-	conn_rollback(conn);
+	transaction_rollback(conn);
 	assert_false(conn_transaction_is_open(conn));
 	assert_int_equal(test_db_notes(&fixture->test), 0);
 }
@@ -348,14 +349,14 @@ static void nothing_runs_outside_a_transaction_that_was_lost(void **state)
 	use_writer(fixture);
 	struct conn *conn = fixture->conn;
 	assert_int_equal(add_note(conn, "twice"), ERR_OK);
-	assert_int_equal(conn_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
+	assert_int_equal(transaction_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
 	assert_int_equal(
 		stmt_exec(conn, "INSERT OR ROLLBACK INTO note (text) VALUES ('twice')"),
 		ERR_CONFLICT);
 	assert_false(conn_transaction_is_open(conn));
 	assert_int_equal(add_note(conn, "astray"), ERR_CONFLICT);
-	assert_int_equal(conn_commit(conn), ERR_CONFLICT);
-	conn_rollback(conn);
+	assert_int_equal(transaction_commit(conn), ERR_CONFLICT);
+	transaction_rollback(conn);
 	assert_int_equal(add_note(conn, "afterwards"), ERR_OK);
 	assert_int_equal(test_db_notes(&fixture->test), 2);
 }
@@ -369,15 +370,15 @@ static void an_interrupted_change_loses_its_transaction(void **state)
 		.sql = "INSERT INTO note (text) WITH RECURSIVE n(i) AS"
 		       " (SELECT mark() UNION ALL SELECT i + 1 FROM n) SELECT i FROM n" };
 	struct actor actor;
-	assert_int_equal(conn_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
+	assert_int_equal(transaction_begin(conn, "BEGIN IMMEDIATE"), ERR_OK);
 	actor_start(&actor, step, &endless);
 	gate_wait(&fixture->marked);
 	cancel_fire(fixture->test.token, CANCEL_CLIENT_GONE);
 	actor_join(&actor);
 	assert_int_equal(endless.err, ERR_CLIENT_GONE);
 	assert_false(conn_transaction_is_open(conn));
-	assert_int_equal(conn_commit(conn), ERR_CLIENT_GONE);
-	conn_rollback(conn);
+	assert_int_equal(transaction_commit(conn), ERR_CLIENT_GONE);
+	transaction_rollback(conn);
 	assert_true(next_user_is_unharmed(conn));
 	assert_int_equal(test_db_notes(&fixture->test), 0);
 }
@@ -394,16 +395,16 @@ static void a_file_that_may_not_grow_is_a_full_disk(void **state)
 	signal(SIGXFSZ, SIG_IGN); /* as the program does */
 	getrlimit(RLIMIT_FSIZE, &before);
 	setrlimit(RLIMIT_FSIZE, &(struct rlimit){ LIMIT, before.rlim_max });
-	assert_int_equal(conn_begin(fixture->conn, "BEGIN IMMEDIATE"), ERR_OK);
+	assert_int_equal(transaction_begin(fixture->conn, "BEGIN IMMEDIATE"), ERR_OK);
 	for (int i = 0; err == ERR_OK && i < LIMIT / 1024; i++) {
 		snprintf(text, sizeof text, "%04000d", i);
 		err = add_note(fixture->conn, text);
 	}
 	if (err == ERR_OK)
-		err = conn_commit(fixture->conn);
+		err = transaction_commit(fixture->conn);
 	setrlimit(RLIMIT_FSIZE, &before);
 	assert_int_equal(err, ERR_DISK_FULL);
-	conn_rollback(fixture->conn);
+	transaction_rollback(fixture->conn);
 	assert_int_equal(test_db_notes(&fixture->test), 0);
 }
 

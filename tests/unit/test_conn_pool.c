@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "db/sqlite/conn.h"
+#include "db/stmt.h"
 #include "service/core/activity.h"
 #include "tests/support/actor.h"
 #include "tests/support/cmocka.h"

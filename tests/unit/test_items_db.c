@@ -421,6 +421,69 @@ static void an_id_is_never_given_twice(void **state)
 	assert_int_equal(last, ITEMS + 1);
 }
 
+struct handed_out {
+	int64_t id;
+	int64_t version;
+	char json[512];
+};
+
+static enum err keep_row(
+	struct stmt *rows, const struct item_row *row, struct handed_out *ret)
+{
+	ret->id = row->id;
+	ret->version = row->version;
+	snprintf(ret->json, sizeof ret->json, "%.*s", (int)row->json.len, row->json.data);
+	return stmt_finish(rows);
+}
+
+static enum err insert_and_keep(struct conn *conn, void *arg)
+{
+	AUTO_STMT *rows = NULL;
+	struct item_row row;
+	const struct item item = ITEM("bolt", "m8", 5, 120);
+	enum err err = items_insert(conn, &item, INT64_C(1577836800000), &rows, &row);
+	return err == ERR_OK ? keep_row(rows, &row, arg) : err;
+}
+
+static enum err replace_and_keep(struct conn *conn, void *arg)
+{
+	AUTO_STMT *rows = NULL;
+	struct item_row row;
+	struct handed_out *out = arg;
+	const struct item item = ITEM("nut", "m8", 4, 110);
+	enum err err = items_replace(
+		conn, out->id, &item, INT64_C(1577836800001), &rows, &row);
+	return err == ERR_OK ? keep_row(rows, &row, out) : err;
+}
+
+static void assert_is_what_a_get_gives(
+	struct items_db *test, const struct handed_out *out)
+{
+	AUTO_CONN *conn = NULL;
+	AUTO_STMT *rows = NULL;
+	struct item_row row;
+	assert_int_equal(db_read(test->db, test->token, &conn), ERR_OK);
+	assert_int_equal(items_get(conn, out->id, &rows, &row), ERR_OK);
+	assert_true(span_is(row.json, out->json));
+	assert_int_equal(row.version, out->version);
+}
+
+static void a_change_hands_out_the_row_that_it_leaves(void **state)
+{
+	struct items_db *test = *state;
+	struct handed_out out;
+	assert_int_equal(db_write(test->db, test->token, insert_and_keep, &out), ERR_OK);
+	assert_int_equal(out.id, ITEMS + 1);
+	assert_int_equal(out.version, 1);
+	assert_is_what_a_get_gives(test, &out);
+	assert_int_equal(db_write(test->db, test->token, replace_and_keep, &out), ERR_OK);
+	assert_int_equal(out.version, 2);
+	assert_is_what_a_get_gives(test, &out);
+	out.id++;
+	assert_int_equal(
+		db_write(test->db, test->token, replace_and_keep, &out), ERR_NOT_FOUND);
+}
+
 struct attempt {
 	const struct item *item;
 	int64_t now_ms;
@@ -429,8 +492,7 @@ struct attempt {
 static enum err try_insert(struct conn *conn, void *arg)
 {
 	const struct attempt *attempt = arg;
-	int64_t id;
-	return items_insert(conn, attempt->item, attempt->now_ms, &id);
+	return items_add(conn, attempt->item, attempt->now_ms);
 }
 
 static void the_table_checks_for_itself(void **state)
@@ -472,6 +534,7 @@ int main(void)
 		TEST(an_item_comes_as_json),
 		TEST(an_item_that_is_not_there_is_not_found),
 		TEST(an_id_is_never_given_twice),
+		TEST(a_change_hands_out_the_row_that_it_leaves),
 		TEST(the_table_checks_for_itself),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

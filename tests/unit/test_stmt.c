@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "db/sqlite/conn.h"
+#include "db/stmt.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/test_db.h"
 
@@ -119,7 +120,7 @@ static void a_released_statement_is_lent_again(void **state)
 	char same_text[] = "SELECT 1"; /* at another address */
 	struct stmt *second = prepare(*state, same_text);
 	assert_ptr_equal(first, second);
-	assert_int_equal(prepared(*state), 1 + 1); /* and the PRAGMA of the opening */
+	assert_int_equal(prepared(*state), 1);
 	stmt_release(second);
 }
 
@@ -180,6 +181,23 @@ static void run_can_be_repeated_with_other_values(void **state)
 	assert_int_equal(stmt_run(stmt), ERR_OK);
 	stmt_release(stmt);
 	assert_int_equal(test_db_notes(&fixture->test), 2);
+}
+
+static void finishing_goes_through_the_rows_that_are_left(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stmt *stmt = prepare(
+		fixture, "INSERT INTO note (text) VALUES ('a'), ('b') RETURNING text");
+	assert_row(stmt);
+	assert_true(span_is(stmt_text(stmt, 0), "a"));
+	assert_int_equal(stmt_finish(stmt), ERR_OK);
+	stmt_release(stmt);
+	assert_int_equal(test_db_notes(&fixture->test), 2);
+	stmt = prepare(
+		fixture, "SELECT abs(value) FROM json_each('[1, -9223372036854775808]')");
+	assert_row(stmt);
+	assert_int_equal(stmt_finish(stmt), ERR_INTERNAL); /* its second row */
+	stmt_release(stmt);
 }
 
 static void ids_and_changes_are_told(void **state)
@@ -253,6 +271,7 @@ int main(void)
 		TEST(the_same_text_can_be_lent_twice_at_once),
 		TEST(the_cache_is_bounded_and_drops_what_was_used_longest_ago),
 		TEST(run_can_be_repeated_with_other_values),
+		TEST(finishing_goes_through_the_rows_that_are_left),
 		TEST(ids_and_changes_are_told),
 		TEST(errors_are_told_apart),
 		TEST(a_failed_prepare_leaves_its_output_untouched),

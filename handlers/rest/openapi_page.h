@@ -1,0 +1,8 @@
+#ifndef HANGUP_HANDLERS_REST_OPENAPI_PAGE_H
+#define HANGUP_HANDLERS_REST_OPENAPI_PAGE_H
+
+#include "service/http/router.h"
+
+handler_fn openapi_handle; /* GET /openapi.json: the app's document */
+
+#endif
