@@ -65,6 +65,15 @@ endforeach()
 add_test(NAME project/layers COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers)
 add_test(NAME project/layers-self-test
 	COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers --self-test)
+# That the documents are true of the tree.
+foreach(name IN ITEMS map)
+	add_test(NAME project/${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/project/${name})
+	add_test(NAME project/${name}-self-test
+		COMMAND ${PROJECT_SOURCE_DIR}/tests/project/${name} --self-test)
+	describe_test(project/${name} project)
+	describe_test(project/${name}-self-test project)
+endforeach()
+
 add_test(NAME project/embed COMMAND ${CMAKE_COMMAND}
 	-D WORK_DIR=${PROJECT_BINARY_DIR}/tests/embed -D CC=${CMAKE_C_COMPILER}
 	-P ${PROJECT_SOURCE_DIR}/cmake/embed_test.cmake)
