@@ -66,7 +66,7 @@ add_test(NAME project/layers COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers)
 add_test(NAME project/layers-self-test
 	COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers --self-test)
 # That the documents are true of the tree.
-foreach(name IN ITEMS map)
+foreach(name IN ITEMS map paths)
 	add_test(NAME project/${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/project/${name})
 	add_test(NAME project/${name}-self-test
 		COMMAND ${PROJECT_SOURCE_DIR}/tests/project/${name} --self-test)
