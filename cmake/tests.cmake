@@ -73,6 +73,10 @@ foreach(name IN ITEMS map paths)
 	describe_test(project/${name} project)
 	describe_test(project/${name}-self-test project)
 endforeach()
+add_test(NAME project/examples
+	COMMAND ${CMAKE_COMMAND} -E env CC=${CMAKE_C_COMPILER} GENERATED=${generated}
+		${PROJECT_SOURCE_DIR}/tests/project/examples ${PROJECT_BINARY_DIR}/tests/examples)
+describe_test(project/examples project)
 
 add_test(NAME project/embed COMMAND ${CMAKE_COMMAND}
 	-D WORK_DIR=${PROJECT_BINARY_DIR}/tests/embed -D CC=${CMAKE_C_COMPILER}
