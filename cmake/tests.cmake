@@ -66,6 +66,19 @@ add_test(NAME project/layers COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers
 	${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
 add_test(NAME project/layers-self-test
 	COMMAND ${PROJECT_SOURCE_DIR}/script/check-layers --self-test)
+# That the documents are true of the tree.
+foreach(name IN ITEMS map paths)
+	add_test(NAME project/${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/project/${name})
+	add_test(NAME project/${name}-self-test
+		COMMAND ${PROJECT_SOURCE_DIR}/tests/project/${name} --self-test)
+	describe_test(project/${name} project)
+	describe_test(project/${name}-self-test project)
+endforeach()
+add_test(NAME project/examples
+	COMMAND ${CMAKE_COMMAND} -E env CC=${CMAKE_C_COMPILER} GENERATED=${generated}
+		${PROJECT_SOURCE_DIR}/tests/project/examples ${PROJECT_BINARY_DIR}/tests/examples)
+describe_test(project/examples project)
+
 add_test(NAME project/embed COMMAND ${CMAKE_COMMAND}
 	-D WORK_DIR=${PROJECT_BINARY_DIR}/tests/embed -D CC=${CMAKE_C_COMPILER}
 	-P ${PROJECT_SOURCE_DIR}/cmake/embed_test.cmake)

@@ -4,6 +4,7 @@
 
 #include "db/db_current.h"
 #include "handlers/openapi_parts.h"
+#include "handlers/own_metrics.h"
 #include "service/core/clock.h"
 
 static enum err open_database(struct instance *instance)
@@ -30,7 +31,8 @@ static enum err start_admin(struct instance *instance)
 		.watched_settings = &instance->config.http,
 		.watched = instance->server,
 		.db = instance->db,
-		.started_ms = instance->started_ms };
+		.started_ms = instance->started_ms,
+		.print_own = own_metrics_print };
 	return setup.settings->port != 0 ? admin_create(&setup, &instance->admin)
 					 : ERR_OK;
 }

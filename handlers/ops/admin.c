@@ -53,6 +53,7 @@ enum err admin_create(const struct admin_setup *setup, struct admin **ret_admin)
 	admin->watched = setup->watched;
 	admin->db = setup->db;
 	admin->started_ms = setup->started_ms;
+	admin->print_own = setup->print_own;
 	enum err err = listen_for_operators(admin, &settings);
 	if (err == ERR_OK)
 		*ret_admin = admin;

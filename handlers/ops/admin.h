@@ -10,6 +10,7 @@
 #include "service/http/server.h"
 
 struct admin;
+struct prometheus;
 
 struct admin_setup {
 	/* Where it listens. Port 0 takes a free one; that ADMIN_PORT=0 asks for none at
@@ -21,6 +22,9 @@ struct admin_setup {
 	struct server *watched; /* must outlive the listener, and so must db */
 	struct db *db;
 	int64_t started_ms; /* since 1970: when the process began, for the metrics page */
+	/* Adds the service's own figures to that page, in the network thread: it must not
+	 * block. NULL: none. */
+	void (*print_own)(struct prometheus *page);
 };
 
 /* Starts to listen. What went wrong is in the log. */

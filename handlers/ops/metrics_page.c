@@ -157,6 +157,8 @@ static void print_page(const struct admin *admin, FILE *out)
 		"Log lines that nobody read in time.");
 	prometheus_family(&page, "build_info", "gauge", "1; the labels say what runs.");
 	prometheus_count(&page, version, 1);
+	if (admin->print_own)
+		admin->print_own(&page);
 	print_process(out, admin->started_ms);
 }
 

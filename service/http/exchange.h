@@ -31,6 +31,7 @@
 #include <sys/queue.h>
 
 #include "service/core/activity.h"
+#include "service/core/buffer.h"
 #include "service/core/pool.h"
 #include "service/http/client.h"
 #include "service/http/exchange_state.h"
@@ -53,6 +54,7 @@ struct exchange_env {
 	int64_t stall_timeout_ms; /* of streams; 0: none */
 	struct pool *lanes[LANE_COUNT];
 	void *app;
+	readiness_fn *ready; /* request::ready */
 	struct metrics *metrics;
 	bool quiet; /* its requests are logged as "debug" */
 };
@@ -75,9 +77,7 @@ struct exchange {
 	struct response res;
 	enum err result; /* why it was refused, or what the handler returned */
 	struct expectation expected;
-	char *body; /* as far as it has been gathered */
-	size_t body_len;
-	size_t body_size;
+	struct buffer body;          /* as far as it has been gathered */
 	size_t discarded;            /* bytes of a body that nobody wants */
 	size_t received;             /* bytes of a body that is streamed */
 	struct MHD_Response *answer; /* lock, from its making until it is queued */

@@ -1,6 +1,5 @@
 #include "service/http/exchange_body.h"
 
-#include <stdlib.h>
 
 #include "service/core/stream.h"
 #include "service/http/exchange_answer.h"
@@ -11,7 +10,6 @@ enum {
 	 * off clients that send before they listen: a close with unread bytes makes
 	 * the kernel send a reset, which can overtake the answer. */
 	DISCARD_MAX = 4 * 1024 * 1024,
-	BODY_SIZE_AT_FIRST = 4096,
 };
 
 bool exchange_body_is_not_awaited(const struct exchange *exchange)
@@ -48,36 +46,19 @@ static enum exchange_next discard(struct exchange *exchange, size_t len)
  * Gathered.
  */
 
-static enum err grow_body(struct exchange *exchange, size_t needed)
-{
-	size_t expected = exchange->expected.body_len;
-	size_t grown = exchange->body_size ? 2 * exchange->body_size : BODY_SIZE_AT_FIRST;
-	if (grown < needed)
-		grown = needed;
-	if (exchange->body_size == 0 && expected >= needed)
-		grown = expected;
-	char *body = realloc(exchange->body, grown);
-	if (!body)
-		return ERR_NOMEM;
-	exchange->body = body;
-	exchange->body_size = grown;
-	return ERR_OK;
-}
-
 static enum err append_body(struct exchange *exchange, struct span piece)
 {
-	size_t needed = exchange->body_len + piece.len;
-	if (needed > exchange->expected.body_max)
+	const struct expectation *expected = &exchange->expected;
+	size_t len = exchange->body.len + piece.len;
+	if (len > expected->body_max)
 		return problem(&exchange->res, ERR_TOO_LARGE,
-			"The body must be at most %zu bytes.",
-			exchange->expected.body_max);
-	enum err err = needed > exchange->body_size ? grow_body(exchange, needed)
-						    : ERR_OK;
-	if (err != ERR_OK)
-		return err;
-	memcpy(exchange->body + exchange->body_len, piece.data, piece.len);
-	exchange->body_len = needed;
-	return ERR_OK;
+			"The body must be at most %zu bytes.", expected->body_max);
+	/* A length that was told is all that comes: the first piece makes room for it. */
+	enum err err = buffer_reserve(&exchange->body,
+		exchange->body.size == 0 && expected->body_len > piece.len
+			? expected->body_len
+			: piece.len);
+	return err == ERR_OK ? buffer_append(&exchange->body, piece) : err;
 }
 
 /* Under the lock, because a refusal is written to the same response as the end of a

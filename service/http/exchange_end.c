@@ -193,7 +193,7 @@ static void destroy(struct exchange *exchange)
 	stream_destroy(exchange->outgoing);
 	request_finish(&exchange->req);
 	response_finish(&exchange->res);
-	free(exchange->body);
+	buffer_finish(&exchange->body);
 	pthread_mutex_destroy(&exchange->lock);
 	free(exchange);
 }

@@ -96,6 +96,7 @@ struct exchange *exchange_create(const struct exchange_env *env, struct client *
 	exchange->res.instance = exchange->req.id;
 	exchange->req.cancel = token;
 	exchange->req.app = env->app;
+	exchange->req.ready = env->ready;
 	inflight_add(env->inflight, exchange);
 	return exchange;
 }
@@ -159,7 +160,7 @@ enum exchange_next exchange_begin(struct exchange *exchange, bool is_http_1_1)
 /* The request is complete, and its body stays as it is. */
 static void start_work(struct exchange *exchange)
 {
-	exchange->req.body = (struct span){ exchange->body, exchange->body_len };
+	exchange->req.body = buffer_span(&exchange->body);
 	exchange_work_start(exchange);
 }
 
