@@ -147,7 +147,7 @@ static enum err make_partial(const char *path, char **ret_partial)
 static enum err back_up_from(const struct db_config *config, struct conn *source,
 	const char *path, struct backup_report *report)
 {
-	char *partial;
+	char *partial = NULL;
 	report->message = "no file can be made there";
 	enum err err = make_partial(path, &partial);
 	if (err != ERR_OK)

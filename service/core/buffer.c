@@ -49,29 +49,22 @@ enum err buffer_append(struct buffer *buffer, struct span data)
 	return ERR_OK;
 }
 
-/* Prints into the room that there is, and returns the length of all of it. */
-__attribute__((format(printf, 2, 0))) static size_t print_behind(
-	struct buffer *buffer, const char *format, va_list args)
-{
-	char *end = buffer->data ? buffer->data + buffer->len : NULL;
-	int len = vsnprintf(end, buffer->size - buffer->len, format, args);
-	assert(len >= 0);
-	return (size_t)len;
-}
-
 enum err buffer_print(struct buffer *buffer, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	size_t len = print_behind(buffer, format, args);
+	char *end = buffer->data ? buffer->data + buffer->len : NULL;
+	int printed = vsnprintf(end, buffer->size - buffer->len, format, args);
 	va_end(args);
+	assert(printed >= 0);
+	size_t len = (size_t)printed;
 	if (len > buffer_room(buffer)) {
 		buffer_extend(buffer, 0); /* takes back what did fit */
 		enum err err = buffer_reserve(buffer, len);
 		if (err != ERR_OK)
 			return err;
 		va_start(args, format);
-		print_behind(buffer, format, args);
+		vsnprintf(buffer->data + buffer->len, len + 1, format, args);
 		va_end(args);
 	}
 	buffer_extend(buffer, len);

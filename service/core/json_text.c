@@ -19,8 +19,9 @@ char *json_escape(char *out, unsigned char c)
 		*out++ = after_backslash[c];
 		return out;
 	}
-	memcpy(out, "u00", 3);
-	out += 3;
+	*out++ = 'u';
+	*out++ = '0';
+	*out++ = '0';
 	*out++ = digits[c >> 4];
 	*out++ = digits[c & 0xf];
 	return out;

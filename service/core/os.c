@@ -5,20 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum err err_of_errno(int number)
-{
-	switch (number) {
-	case ENOSPC:
-	case EDQUOT:
-	case EFBIG:
-		return ERR_DISK_FULL;
-	case ENOMEM:
-		return ERR_NOMEM;
-	default:
-		return ERR_IO;
-	}
-}
-
 size_t write_all(int fd, struct span data)
 {
 	size_t done = 0;

@@ -4,6 +4,8 @@
 /*
  * What the operating system's calls leave to their callers. Any thread.
  */
+#include <errno.h>
+
 #include "service/core/error.h"
 #include "service/core/span.h"
 
@@ -11,7 +13,19 @@
  * more cannot be stored there, be it for lack of space (ENOSPC), for a quota (EDQUOT) or
  * because the file may not be larger (EFBIG: RLIMIT_FSIZE, or the file system's limit);
  * ERR_NOMEM (ENOMEM); ERR_IO for all others. */
-enum err err_of_errno(int number);
+static inline enum err err_of_errno(int number)
+{
+	switch (number) {
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		return ERR_DISK_FULL;
+	case ENOMEM:
+		return ERR_NOMEM;
+	default:
+		return ERR_IO;
+	}
+}
 
 /* Writes all of data, in as many calls as it takes, and waits while fd would block, with
  * no limit. Returns how much was written: less than data.len when a call failed, and then
