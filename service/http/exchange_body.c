@@ -1,6 +1,5 @@
 #include "service/http/exchange_body.h"
 
-
 #include "service/core/stream.h"
 #include "service/http/exchange_answer.h"
 #include "service/http/problem.h"

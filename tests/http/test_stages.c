@@ -33,6 +33,8 @@ static void expects_another_end(void **state)
 	assert_true(stage_enter(&test, "", NULL));
 	failure_page_event(&test.page, "the client leaves");
 	raw_reset(&test.victim);
+	/* A request is counted after it is logged. */
+	WAIT_UNTIL(test_server_stats(&test.server).cancelled[CANCEL_CLIENT_GONE] == 1);
 	stage_check_log(&test);
 	stage_leave(&test);
 	stage_finish(&test);
