@@ -3,8 +3,6 @@
  * what its client asked for. The client is told, and its connection goes on.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "tests/support/cmocka.h"
 #include "tests/support/stages.h"

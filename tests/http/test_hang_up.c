@@ -3,10 +3,6 @@
  * request ends there and then, the log says so, everything it held comes back, and
  * nothing of what it may have sent behind it is ever started.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "tests/support/cmocka.h"
 #include "tests/support/stages.h"
 #include "tests/support/test_list.h"

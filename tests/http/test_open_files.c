@@ -4,10 +4,8 @@
  */
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "tests/support/cmocka.h"
 #include "tests/support/process.h"

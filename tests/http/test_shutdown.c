@@ -4,9 +4,6 @@
  */
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "tests/support/cmocka.h"
 #include "tests/support/stages.h"
