@@ -3,9 +3,9 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "db/sqlite/transaction.h"
+#include "db/sqlite/wal.h"
 #include "db/stmt.h"
 #include "service/core/activity.h"
 
@@ -34,15 +34,7 @@
  * A COMMIT whose sync failed may have left its frames in the WAL, where a recovery
  * after a crash could find them; the next commit overwrites them. Until then such a
  * change is what its answer says: not known to be durable.
- *
- * A checkpoint runs after the answers, not inside the commit as SQLite's own would:
- * nobody waits for it but the next transaction. It is this thread's, because beside
- * a writer that never pauses it would never catch up with the WAL. A reader with an
- * old snapshot holds it up; it is tried again only every CHECKPOINT_FRAMES, since it
- * sorts what it could not copy each time.
  */
-
-#define CHECKPOINT_FRAMES 1000 /* 4 MB of WAL */
 
 struct change {
 	db_write_fn *fn;
@@ -64,16 +56,11 @@ struct change {
 TAILQ_HEAD(changes, change);
 
 struct writer {
-	struct conn *conn;     /* writer's thread */
-	struct cancel *never;  /* a token that never fires, for shared transactions */
-	const char *wal_path;  /* lives as long as conn */
-	int64_t wal_max_bytes; /* set once, like the next two */
-	void (*free_wal)(void *arg);
-	void *free_wal_arg;
-	unsigned queue_max;     /* set once */
-	unsigned batch_max;     /* set once */
-	unsigned wal_frames;    /* writer's thread: in the WAL at the last commit */
-	unsigned checkpoint_at; /* writer's thread: that many call for a checkpoint */
+	struct conn *conn;    /* writer's thread */
+	struct cancel *never; /* a token that never fires, for shared transactions */
+	struct wal wal;       /* writer's thread */
+	unsigned queue_max;   /* set once */
+	unsigned batch_max;   /* set once */
 	pthread_t thread;
 	bool started;
 
@@ -238,8 +225,7 @@ void writer_stats(struct writer *writer, struct db_stats *ret_stats)
 	ret_stats->commit_ns_total = writer->stats.commit_ns_total;
 	ret_stats->commit_ns_max = writer->stats.commit_ns_max;
 	pthread_mutex_unlock(&writer->lock);
-	struct stat wal;
-	ret_stats->wal_bytes = stat(writer->wal_path, &wal) == 0 ? wal.st_size : 0;
+	ret_stats->wal_bytes = wal_bytes(&writer->wal);
 }
 
 /*
@@ -455,35 +441,6 @@ static void make_together(struct writer *writer)
 	}
 }
 
-/* SQLite calls it after every commit; frames counts from the WAL's last restart. */
-static int note_frames(void *arg, sqlite3 *sqlite, const char *name, int frames)
-{
-	struct writer *writer = arg;
-	(void)sqlite;
-	(void)name;
-	if ((unsigned)frames < writer->wal_frames)
-		writer->checkpoint_at = CHECKPOINT_FRAMES;
-	writer->wal_frames = (unsigned)frames;
-	return SQLITE_OK;
-}
-
-/* What it cannot do, the next one does: the WAL holds everything. Somebody who keeps a
- * snapshot for so long that the WAL outgrows its bound has to give it up. */
-static void checkpoint_if_due(struct writer *writer)
-{
-	int in_wal = 0;
-	int copied = 0;
-	struct stat wal;
-	if (writer->wal_frames < writer->checkpoint_at)
-		return;
-	sqlite3_wal_checkpoint_v2(
-		writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &copied);
-	writer->checkpoint_at = writer->wal_frames + CHECKPOINT_FRAMES;
-	if (copied < in_wal && stat(writer->wal_path, &wal) == 0 &&
-		wal.st_size > writer->wal_max_bytes)
-		writer->free_wal(writer->free_wal_arg);
-}
-
 static void *write_changes(void *arg)
 {
 	struct writer *writer = arg;
@@ -493,7 +450,7 @@ static void *write_changes(void *arg)
 			make_alone(writer, change);
 		else
 			make_together(writer);
-		checkpoint_if_due(writer);
+		wal_checkpoint_if_due(&writer->wal);
 	}
 	return NULL;
 }
@@ -511,9 +468,7 @@ static enum err open_and_start(struct writer *writer, const struct db_config *co
 	if (err != ERR_OK)
 		return err;
 	conn_unbind(writer->conn);
-	sqlite3 *sqlite = writer->conn->sqlite;
-	writer->wal_path = sqlite3_filename_wal(sqlite3_db_filename(sqlite, "main"));
-	sqlite3_wal_hook(sqlite, note_frames, writer);
+	wal_init(&writer->wal, writer->conn->sqlite);
 	writer->started = pthread_create(&writer->thread, NULL, write_changes, writer) ==
 		0;
 	if (writer->started)
@@ -529,10 +484,9 @@ enum err writer_create(const struct db_config *config, void (*free_wal)(void *ar
 		return ERR_NOMEM;
 	writer->queue_max = config->write_queue_max;
 	writer->batch_max = config->write_batch_max;
-	writer->wal_max_bytes = config->wal_max_bytes;
-	writer->free_wal = free_wal;
-	writer->free_wal_arg = arg;
-	writer->checkpoint_at = CHECKPOINT_FRAMES;
+	writer->wal = (struct wal){
+		.max_bytes = config->wal_max_bytes, .free_up = free_wal, .arg = arg
+	};
 	pthread_mutex_init(&writer->lock, NULL);
 	pthread_cond_init(&writer->wanted, NULL);
 	TAILQ_INIT(&writer->queue);
@@ -551,8 +505,7 @@ static void stop_writing(struct writer *writer)
 	pthread_cond_signal(&writer->wanted);
 	pthread_mutex_unlock(&writer->lock);
 	pthread_join(writer->thread, NULL);
-	sqlite3_wal_checkpoint_v2(
-		writer->conn->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	wal_truncate(&writer->wal);
 }
 
 void writer_destroy(struct writer *writer)

@@ -46,7 +46,7 @@ static ssize_t read_outgoing(void *arg, uint64_t position, char *buffer, size_t 
 
 /* The first piece. The network thread sees neither stream nor answer before it sees
  * STREAMING, under the lock. */
-static enum err begin(struct exchange *exchange)
+static enum err begin_flowing(struct exchange *exchange)
 {
 	exchange->outgoing = stream_create(exchange->req.cancel,
 		exchange->env->stall_timeout_ms, exchange_call, exchange);
@@ -66,7 +66,7 @@ static enum err flush(struct response_sink *sink, struct response *res)
 		offsetof(struct exchange, sink));
 	enum err err = ERR_OK;
 	if (!exchange_is_head(exchange) && !exchange->outgoing)
-		err = begin(exchange);
+		err = begin_flowing(exchange);
 	if (!exchange_is_head(exchange) && err == ERR_OK)
 		err = stream_write(exchange->outgoing, buffer_span(&res->body));
 	atomic_fetch_add(&exchange->activity.bytes, (int64_t)res->body.len);

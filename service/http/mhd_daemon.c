@@ -126,7 +126,7 @@ static enum err copy_request(struct MHD_Connection *connection, const char *meth
 	return ERR_OK;
 }
 
-static enum exchange_next begin(struct exchange *exchange,
+static enum exchange_next begin_exchange(struct exchange *exchange,
 	struct MHD_Connection *connection, const char *path, const char *method,
 	const char *version)
 {
@@ -181,7 +181,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 	if (!exchange)
 		return MHD_NO; /* no memory was left at its first line */
 	if (exchange_state_now(exchange) == EXCHANGE_HEAD) {
-		next = begin(exchange, connection, path, method, version);
+		next = begin_exchange(exchange, connection, path, method, version);
 		if (next == EXCHANGE_CONTINUE && may_half_close(exchange))
 			set_timeout(arg, connection, 1);
 	} else if (*data_len > 0) {
@@ -197,7 +197,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 }
 
 /* What it means for the request when libmicrohttpd has done with it. */
-static enum cancel_cause cause_of(enum MHD_RequestTerminationCode how)
+static enum cancel_cause cause_of_termination(enum MHD_RequestTerminationCode how)
 {
 	if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
 		return CANCEL_NONE;
@@ -213,7 +213,7 @@ static void request_completed(void *arg, struct MHD_Connection *connection,
 		return;
 	if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && may_half_close(exchange))
 		set_timeout(arg, connection, 0);
-	exchange_closed(exchange, cause_of(how));
+	exchange_closed(exchange, cause_of_termination(how));
 	*request_context = NULL;
 }
 

@@ -48,7 +48,7 @@ static bool has_begun(enum exchange_state state)
 }
 
 /* Both locks are held. */
-static void copy_request(const struct exchange *exchange, struct request_view *view)
+static void copy_identity(const struct exchange *exchange, struct request_view *view)
 {
 	COPY(view->id, exchange->req.id);
 	COPY(view->method, exchange->req.method);
@@ -65,7 +65,7 @@ static bool copy(struct exchange *exchange, struct request_view *view)
 	enum exchange_state state = exchange->state;
 	view->begun = has_begun(state);
 	if (view->begun)
-		copy_request(exchange, view);
+		copy_identity(exchange, view);
 	pthread_mutex_unlock(&exchange->lock);
 	COPY(view->client, exchange->address);
 	view->state = exchange_phase_name(exchange_phase_of(state));
