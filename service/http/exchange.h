@@ -115,7 +115,7 @@ bool exchange_suspend(struct exchange *exchange);
 
 /* Calls the network thread back to look again: a stream's wake, whose arg is the
  * exchange. Any thread; takes the lock. */
-void exchange_call(void *exchange);
+void exchange_call(void *arg);
 
 /* Notes how it ended, in result and for the client: err makes res a problem document.
  * Whoever has res. */
