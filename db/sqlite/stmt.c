@@ -1,5 +1,7 @@
 #include "db/stmt.h"
 
+#include <assert.h>
+
 #include "db/sqlite/conn.h"
 
 enum err stmt_prepare(struct conn *conn, const char *sql, struct stmt **ret_stmt)
@@ -9,8 +11,11 @@ enum err stmt_prepare(struct conn *conn, const char *sql, struct stmt **ret_stmt
 	if (err != ERR_OK)
 		return err;
 	int code = stmt_cache_lend(&conn->cache, sql, &stmt);
-	if (code != SQLITE_OK)
-		return conn_error(conn, code);
+	if (code != SQLITE_OK) {
+		err = conn_error(conn, code);
+		assert(err != ERR_OK); /* or the caller would believe in a statement */
+		return err;
+	}
 	stmt->conn = conn;
 	*ret_stmt = stmt;
 	return ERR_OK;
