@@ -62,32 +62,59 @@ static bool answers(const struct route *route, const char *method)
 	return strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0;
 }
 
-/* More spelt-out segments, that is fewer parameters, win. */
-static bool is_better(const struct route_match *a, const struct route_match *b)
+/* Which of two patterns that fit the same path says more about it: below 0 for a. At the
+ * first segment where only one spells it out, that one; 0 when they differ in names only,
+ * and so are one resource. */
+static int compare(const char *a, const char *b)
 {
-	return !b->route || a->params_count < b->params_count;
+	while (*a && *b) {
+		if (*a == '{' && *b == '{') {
+			a = strchr(a, '}') + 1;
+			b = strchr(b, '}') + 1;
+		} else if (*a == '{' || *b == '{') {
+			return *a == '{' ? 1 : -1;
+		} else {
+			a++;
+			b++;
+		}
+	}
+	return 0;
+}
+
+/* The pattern that path belongs to, whatever the method; NULL when there is none. */
+static const char *find_pattern(
+	const struct route *routes, size_t count, const char *path)
+{
+	struct route_match ignored;
+	const char *best = NULL;
+	for (size_t i = 0; i < count && is_tidy(path); i++)
+		if (matches(&routes[i], path, &ignored) &&
+			(!best || compare(routes[i].path, best) < 0))
+			best = routes[i].path;
+	return best;
 }
 
 enum err route_find(const struct route *routes, size_t count, const char *method,
 	const char *path, struct route_match *ret_match)
 {
-	struct route_match best = { 0 };
 	struct route_match match;
-	bool exists = false;
-	*ret_match = best;
-	if (!is_tidy(path))
-		return ERR_NOT_FOUND;
-	for (size_t i = 0; i < count; i++) {
+	struct route_match found = { 0 };
+	const char *pattern = NULL; /* of the resource, as far as was looked */
+	for (size_t i = 0; i < count && is_tidy(path); i++) {
 		if (!matches(&routes[i], path, &match))
 			continue;
-		exists = true;
-		if (answers(&routes[i], method) && is_better(&match, &best))
-			best = match;
+		int order = pattern ? compare(routes[i].path, pattern) : -1;
+		if (order < 0) {
+			pattern = routes[i].path;
+			found.route = NULL;
+		}
+		if (order <= 0 && !found.route && answers(&routes[i], method))
+			found = match;
 	}
-	*ret_match = best;
-	if (best.route)
+	*ret_match = found.route ? found : (struct route_match){ 0 };
+	if (found.route)
 		return ERR_OK;
-	return exists ? ERR_METHOD : ERR_NOT_FOUND;
+	return pattern ? ERR_METHOD : ERR_NOT_FOUND;
 }
 
 static void add_method(char *list, size_t size, const char *method)
@@ -99,10 +126,12 @@ static void add_method(char *list, size_t size, const char *method)
 void route_allow(const struct route *routes, size_t count, const char *path, char *ret,
 	size_t size)
 {
+	const char *pattern = find_pattern(routes, count, path);
 	struct route_match match;
 	ret[0] = '\0';
-	for (size_t i = 0; i < count && is_tidy(path); i++) {
-		if (!matches(&routes[i], path, &match))
+	for (size_t i = 0; pattern && i < count; i++) {
+		if (!matches(&routes[i], path, &match) ||
+			compare(routes[i].path, pattern) != 0)
 			continue;
 		add_method(ret, size, routes[i].method);
 		if (strcmp(routes[i].method, "GET") == 0)

@@ -79,9 +79,10 @@ struct route_match {
 	unsigned params_count;
 };
 
-/* Finds the route for method and path, which must outlive the match. A segment
- * spelt out wins over one in braces. ERR_NOT_FOUND; ERR_METHOD when the path
- * exists with other methods. *ret_match is always written. */
+/* Finds the route for method and path, which must outlive the match. The path is
+ * looked for first, and a segment spelt out wins over one in braces, whatever the
+ * methods: so a path is one resource. ERR_NOT_FOUND; ERR_METHOD when the resource has
+ * other methods. *ret_match is always written. */
 enum err route_find(const struct route *routes, size_t count, const char *method,
 	const char *path, struct route_match *ret_match);
 

@@ -15,6 +15,10 @@ static const struct route table[] = {
 	{ "DELETE", "/things/{id}", .lane = LANE_INLINE },
 	{ "GET", "/things/{id}/parts/{part}", .lane = LANE_INLINE },
 	{ "GET", "/{a}/{b}/{c}/{d}", .lane = LANE_INLINE },
+	{ "PUT", "/{a}/{b}/c/8", .lane = LANE_INLINE },
+	{ "GET", "/a/{b}/c/{d}", .lane = LANE_INLINE },
+	{ "POST", "/things/new", .lane = LANE_INLINE },
+	{ "PATCH", "/things/{other}", .lane = LANE_INLINE }, /* the same as {id} */
 	{ "GET", "/many/{a}/{b}/{c}/{d}/{e}", .lane = LANE_INLINE },
 };
 
@@ -83,7 +87,14 @@ static void what_is_spelt_out_wins(void **state)
 {
 	(void)state;
 	assert_found("GET", "/things/best", "/things/best");
-	assert_found("DELETE", "/things/best", "/things/{id}");
+	/* Whatever the method: what is spelt out is a resource of its own. */
+	assert_found("DELETE", "/things/best", "method_not_allowed");
+	assert_found("POST", "/things/new", "/things/new");
+	assert_found("GET", "/things/new", "method_not_allowed");
+	assert_found("HEAD", "/things/best", "/things/best");
+	/* The first segment in which they differ decides, not how many braces there are. */
+	assert_found("GET", "/a/7/c/8", "/a/{b}/c/{d}");
+	assert_found("PUT", "/a/7/c/8", "method_not_allowed");
 	assert_found("GET", "/things/7/parts/8", "/things/{id}/parts/{part}");
 }
 
@@ -91,7 +102,7 @@ static void more_braces_than_there_is_room_for_match_nothing(void **state)
 {
 	(void)state;
 	assert_found("GET", "/many/1/2/3/4/5", "not_found");
-	assert_found("GET", "/a/b/c/d", "/{a}/{b}/{c}/{d}");
+	assert_found("GET", "/e/b/c/d", "/{a}/{b}/{c}/{d}");
 }
 
 static void the_method_is_told_from_the_path(void **state)
@@ -114,7 +125,9 @@ static void a_path_tells_its_methods(void **state)
 {
 	(void)state;
 	assert_allow("/things", "GET, HEAD, POST, OPTIONS");
-	assert_allow("/things/7", "GET, HEAD, DELETE, OPTIONS");
+	assert_allow("/things/7", "GET, HEAD, DELETE, PATCH, OPTIONS");
+	assert_allow("/things/best", "GET, HEAD, OPTIONS");
+	assert_allow("/things/new", "POST, OPTIONS");
 	assert_allow("/things/", "");
 	assert_allow("/nothing", "");
 }
