@@ -39,20 +39,35 @@ bool media_is_among(struct span content_type, const char *types)
 	return false;
 }
 
-/* "0.25" as 250. What is no qvalue counts as 0: better no answer than a wrong one. */
+/* "0.25" as 250. A weight without its leading zero, such as the ".2" of older Java
+ * clients, is taken for what it means, and what is no weight at all says nothing: only a
+ * zero refuses (RFC 9110, 12.4.2). */
 static int parse_quality(struct span text)
 {
 	int quality = 0;
 	int unit = QUALITY_MAX;
+	bool has_digit = false;
+	bool is_zero = true;
 	for (size_t i = 0; i < text.len; i++) {
-		if (i == 1 && text.data[i] == '.')
-			continue;
-		if (text.data[i] < '0' || text.data[i] > '9')
-			return 0;
-		quality += (text.data[i] - '0') * unit;
-		unit /= 10;
+		char c = text.data[i];
+		if (c == '.' && unit == QUALITY_MAX) {
+			unit /= 10;
+		} else if (c >= '0' && c <= '9') {
+			bool whole = unit == QUALITY_MAX;
+			quality = whole ? 10 * quality : quality;
+			quality += (c - '0') * unit;
+			unit = whole ? unit : unit / 10;
+			has_digit = true;
+			is_zero &= c == '0';
+		} else {
+			return QUALITY_MAX;
+		}
+		if (quality > QUALITY_MAX)
+			quality = QUALITY_MAX;
 	}
-	return quality > QUALITY_MAX ? QUALITY_MAX : quality;
+	if (!has_digit)
+		return QUALITY_MAX;
+	return quality == 0 && !is_zero ? 1 : quality;
 }
 
 static int quality_of(struct span params)
