@@ -159,12 +159,12 @@ static bool may_half_close(const struct exchange *exchange)
 }
 
 /* No answer follows this one when the client has sent FIN, when nobody can tell what
- * of the bytes that follow is a request (RFC 9112, 6.3), or when the service drains. */
+ * of the bytes that follow is a request (RFC 9112, 6.1 and 6.3), or when the service
+ * drains. */
 static enum MHD_Result send_answer(
 	struct exchange *exchange, struct MHD_Connection *connection)
 {
-	if (exchange->expected.unframed ||
-		inflight_is_draining(exchange->env->inflight) ||
+	if (exchange->expected.is_last || inflight_is_draining(exchange->env->inflight) ||
 		client_has_left(exchange->client))
 		MHD_add_response_header(exchange->answer, "Connection", "close");
 	return MHD_queue_response(connection, exchange->res.status, exchange->answer);

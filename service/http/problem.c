@@ -62,11 +62,17 @@ static json_t *document(const struct response *res, const struct err_info *info)
 	return doc;
 }
 
+/* What was said of an answer that is not sent. All else that a handler has set stays: what
+ * is allowed, how to come in, what the answer depends on. */
+static const char *const of_representation[] = { "Cache-Control", "Content-Disposition",
+	"Content-Encoding", "Content-Language", "Content-Location", "Content-Range",
+	"Content-Type", "ETag", "Expires", "Idempotency-Replayed", "Last-Modified",
+	"Link", "Location", NULL };
+
 void problem_render(struct response *res, enum err err)
 {
 	const struct err_info *info = err_info(err);
-	/* A 405 says what is allowed, a 406 what the answer depends on. */
-	response_keep_headers(res, (const char *const[]){ "Allow", "Vary", NULL });
+	response_drop_headers(res, of_representation);
 	res->status = info->status;
 	buffer_clear(&res->body);
 	response_header(res, "Content-Type", "application/problem+json");

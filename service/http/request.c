@@ -109,8 +109,32 @@ void request_add_field(struct request *req, enum request_field_kind kind,
 	};
 }
 
+struct request_text {
+	SLIST_ENTRY(request_text) link; /* request::more_texts */
+	char text[];
+};
+
+char *request_keep_more(struct request *req, size_t size)
+{
+	struct request_text *more = malloc(sizeof *more + size);
+	if (!more)
+		return NULL;
+	SLIST_INSERT_HEAD(&req->more_texts, more, link);
+	return more->text;
+}
+
+static void free_more_texts(struct request *req)
+{
+	struct request_text *more;
+	while ((more = SLIST_FIRST(&req->more_texts))) {
+		SLIST_REMOVE_HEAD(&req->more_texts, link);
+		free(more);
+	}
+}
+
 void request_finish(struct request *req)
 {
+	free_more_texts(req);
 	free(req->fields);
 	free(req->text);
 	*req = (struct request){ 0 };

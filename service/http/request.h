@@ -6,6 +6,8 @@
  * goes away when the connection does. It belongs to the thread that runs the
  * handler, until the handler returns; so does every span it hands out.
  */
+#include <sys/queue.h>
+
 #include "service/core/cancel.h"
 #include "service/http/json.h"
 #include "service/http/router.h"
@@ -46,6 +48,7 @@ struct request {
 	unsigned fields_count;
 	unsigned fields_max;
 	char *text; /* owned: what fields, method and path point into */
+	SLIST_HEAD(, request_text) more_texts; /* owned; likewise */
 	size_t text_used;
 	size_t text_size;
 };
@@ -86,6 +89,10 @@ enum err request_reserve(struct request *req, unsigned count, size_t text_size);
 const char *request_keep(struct request *req, struct span text);
 void request_add_field(struct request *req, enum request_field_kind kind,
 	struct span name, struct span value);
+
+/* Memory of size bytes that lives as long as the request, for a text that was made of
+ * others. NULL when there is none. */
+char *request_keep_more(struct request *req, size_t size);
 
 /* How often a header field of that name is there. */
 unsigned request_header_count(const struct request *req, const char *name);

@@ -9,6 +9,7 @@
 #include "service/core/scatter.h"
 #include "service/http/media.h"
 #include "service/http/problem.h"
+#include "service/http/request_canonical.h"
 
 enum { DAY_MS = 86400000, MS_PER_S = 1000 };
 
@@ -89,18 +90,20 @@ static void take_trace(struct request *req)
 	memcpy(req->trace_id, text + TRACE_AT, 32);
 }
 
-/* Digits with at most one point among them, as milliseconds, rounded up. */
+/* Digits with at most one point among them, as milliseconds, rounded up. More than the
+ * maximum is the maximum: who asks for so long asks for nothing. */
 static bool parse_decimal_ms(struct span text, int64_t ms_per_unit, int64_t *ret_ms)
 {
-	if (text.len == 0 || text.len > 18 ||
-		strspn(text.data, "0123456789.") != text.len)
+	if (text.len == 0 || strspn(text.data, "0123456789.") != text.len)
 		return false;
 	if (text.data[0] == '.' || text.data[text.len - 1] == '.' ||
 		strchr(text.data, '.') != strrchr(text.data, '.'))
 		return false;
 	double exact = strtod(text.data, NULL) * (double)ms_per_unit;
-	if (exact <= 0 || exact > DAY_MS)
+	if (exact <= 0)
 		return false;
+	if (exact > DAY_MS)
+		exact = DAY_MS;
 	int64_t ms = (int64_t)exact;
 	*ret_ms = (double)ms < exact ? ms + 1 : ms;
 	return true;
@@ -114,10 +117,8 @@ struct timeout_header {
 };
 
 static const struct timeout_header timeout_headers[] = {
-	{ "X-Request-Timeout", MS_PER_S, true,
-		"seconds, such as 0.25, above 0 and up to 86400" },
-	{ "X-Envoy-Expected-Rq-Timeout-Ms", 1, false,
-		"whole milliseconds, above 0 and up to 86400000" },
+	{ "X-Request-Timeout", MS_PER_S, true, "seconds, such as 0.25, above 0" },
+	{ "X-Envoy-Expected-Rq-Timeout-Ms", 1, false, "whole milliseconds, above 0" },
 };
 
 /* Lowers *timeout_ms, where 0 is none, to what the header asks for. */
@@ -159,11 +160,20 @@ static enum err check_framing(const struct request *req, struct response *res)
 	if (lengths > 1 || codings > 1 || lengths + codings > 1)
 		return problem(
 			res, ERR_BAD_REQUEST, "The length of the body is given twice.");
+	struct span length = request_header(req, "Content-Length");
+	if (lengths == 1 &&
+		(length.len == 0 || strspn(length.data, "0123456789") != length.len))
+		return problem(res, ERR_BAD_REQUEST, "Content-Length is no number.");
 	if (codings == 1 &&
 		strcasecmp(request_header(req, "Transfer-Encoding").data, "chunked") != 0)
 		return problem(
 			res, ERR_BAD_REQUEST, "Transfer-Encoding can only be chunked.");
 	return ERR_OK;
+}
+
+static bool is_chunked(const struct request *req)
+{
+	return request_header(req, "Transfer-Encoding").data != NULL;
 }
 
 /* Likewise for what the request is about (RFC 9112, 3.2). */
@@ -179,6 +189,23 @@ static enum err check_target(
 	return ERR_OK;
 }
 
+static const char *or_json(const char *types)
+{
+	return types ? types : "application/json";
+}
+
+/* What a PATCH of the resource may be (RFC 5789, 3.1), if it has one. */
+static enum err tell_patch_types(const struct request_rules *rules,
+	const struct request *req, struct response *res)
+{
+	struct route_match patch;
+	enum err err = route_find(
+		rules->routes, rules->routes_count, "PATCH", req->path, &patch);
+	if (err != ERR_OK)
+		return ERR_OK;
+	return response_header(res, "Accept-Patch", or_json(patch.route->consumes));
+}
+
 static enum err find_route(
 	const struct request_rules *rules, struct request *req, struct response *res)
 {
@@ -190,6 +217,8 @@ static enum err find_route(
 		return err;
 	route_allow(rules->routes, rules->routes_count, req->path, allow, sizeof allow);
 	enum err noted = response_header(res, "Allow", allow);
+	if (noted == ERR_OK)
+		noted = tell_patch_types(rules, req, res);
 	if (noted != ERR_OK)
 		return noted;
 	if (strcmp(req->method, "OPTIONS") != 0)
@@ -204,24 +233,43 @@ static bool asks_about_server(const struct request *req)
 	return strcmp(req->method, "OPTIONS") == 0 && strcmp(req->path, "*") == 0;
 }
 
-static const char *or_json(const char *types)
+/* No coding is undone here, and what is still coded is no JSON. */
+static enum err check_coding(const struct request *req, struct response *res)
 {
-	return types ? types : "application/json";
+	struct span coding = request_header(req, "Content-Encoding");
+	if (!coding.data || media_is_among(coding, "identity"))
+		return ERR_OK;
+	enum err err = response_header(res, "Accept-Encoding", "identity");
+	return err != ERR_OK
+		? err
+		: problem(res, ERR_MEDIA_TYPE,
+			  "A Content-Encoding is not taken: send the body as it is.");
+}
+
+static enum err refuse_type(const struct request *req, struct response *res)
+{
+	const char *consumes = or_json(req->route->consumes);
+	enum err err = ERR_OK;
+	if (strcmp(req->method, "PATCH") == 0) /* RFC 5789, 2.2 */
+		err = response_header(res, "Accept-Patch", consumes);
+	return err != ERR_OK
+		? err
+		: problem(res, ERR_MEDIA_TYPE, "The Content-Type must be %s.", consumes);
 }
 
 static enum err check_media(const struct request *req, struct response *res)
 {
 	const struct route *route = req->route;
 	const char *produces = or_json(route->produces);
-	const char *consumes = or_json(route->consumes);
 	if (!media_is_wanted(request_header(req, "Accept"), produces))
 		return problem(res, ERR_NOT_ACCEPTABLE, "This resource answers with %s.",
 			produces);
-	if (route->body != BODY_NONE &&
-		!media_is_among(request_header(req, "Content-Type"), consumes))
-		return problem(
-			res, ERR_MEDIA_TYPE, "The Content-Type must be %s.", consumes);
-	return ERR_OK;
+	if (route->body == BODY_NONE)
+		return ERR_OK;
+	if (!media_is_among(
+		    request_header(req, "Content-Type"), or_json(route->consumes)))
+		return refuse_type(req, res);
+	return check_coding(req, res);
 }
 
 /* Saturates: whatever is too large for a size_t is too large for every limit. */
@@ -240,8 +288,7 @@ static void expect_body(const struct request *req, struct expectation *ret)
 {
 	struct span expect = request_header(req, "Expect");
 	ret->body_len = parse_length(request_header(req, "Content-Length"));
-	ret->has_body = ret->body_len > 0 ||
-		request_header(req, "Transfer-Encoding").data;
+	ret->has_body = ret->body_len > 0 || is_chunked(req);
 	ret->wants_continue = ret->has_body && expect.data &&
 		strcasecmp(expect.data, "100-continue") == 0;
 }
@@ -277,11 +324,14 @@ enum err request_head_check(const struct request_rules *rules, struct request *r
 	struct response *res, bool is_http_1_1, struct expectation *ret)
 {
 	*ret = (struct expectation){ .timeout_ms = rules->request_timeout_ms };
+	enum err err = request_canonicalize(req, res);
 	take_id(req);
 	take_trace(req);
 	expect_body(req, ret);
-	enum err err = check_framing(req, res);
+	if (err == ERR_OK)
+		err = check_framing(req, res);
 	ret->unframed = err != ERR_OK;
+	ret->is_last = ret->unframed || (!is_http_1_1 && is_chunked(req));
 	if (err == ERR_OK)
 		err = check_target(req, res, is_http_1_1);
 	if (err != ERR_OK)

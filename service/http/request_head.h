@@ -22,6 +22,8 @@ struct request_rules {
 struct expectation {
 	bool has_body;
 	bool unframed; /* where the body ends, and the next request begins, is unsure */
+	bool is_last; /* no request follows on this connection: unframed, or HTTP/1.0 with a
+		       * coding that it does not know (RFC 9112, 6.1) */
 	bool wants_continue; /* Expect: 100-continue: the client waits before it sends */
 	size_t body_len;     /* Content-Length; 0 when it is not said */
 	size_t body_max;

@@ -72,11 +72,11 @@ static bool is_among(const char *const names[], const char *name)
 	return *names != NULL;
 }
 
-void response_keep_headers(struct response *res, const char *const names[])
+void response_drop_headers(struct response *res, const char *const names[])
 {
 	unsigned kept = 0;
 	for (unsigned i = 0; i < res->headers_count; i++)
-		if (is_among(names, res->headers[i].name))
+		if (!is_among(names, res->headers[i].name))
 			res->headers[kept++] = res->headers[i];
 		else
 			free(res->headers[i].value);

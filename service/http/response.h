@@ -52,8 +52,8 @@ enum err response_header(struct response *res, const char *name, const char *val
  * it is set anew; NULL when there is none. */
 const char *response_find_header(const struct response *res, const char *name);
 
-/* Drops the header fields but those of these names, of which NULL is the last. */
-void response_keep_headers(struct response *res, const char *const names[]);
+/* Drops the header fields of these names, of which NULL is the last. */
+void response_drop_headers(struct response *res, const char *const names[]);
 
 /* Appends to the body. ERR_NOMEM. A streamed answer is sent on the way: then this
  * waits for a client that reads slowly, and the token's error ends it. */
