@@ -30,6 +30,18 @@ enum err json_failed(const json_error_t *error, const char *where, struct respon
 	case json_error_numeric_overflow:
 		return problem(
 			res, ERR_INVALID, "%s: the number is out of range.", where);
+	/* JSON all the same (RFC 8259, 4 and 7), but not what is taken here. */
+	case json_error_null_character:
+	case json_error_null_byte_in_key:
+		return problem(res, ERR_INVALID, "%s: \\u0000 is not taken.", where);
+	case json_error_duplicate_key:
+		return problem(res, ERR_INVALID, "%s: %s.", where, error->text);
+	case json_error_stack_overflow:
+		return problem(res, ERR_INVALID, "%s: nests deeper than %d levels.",
+			where, JSON_DEPTH_MAX);
+	case json_error_end_of_input_expected:
+		return problem(res, ERR_NOT_JSON,
+			"%s: something follows the value; there can be only one.", where);
 	default:
 		return problem(res, ERR_NOT_JSON, "%s: %s.", where, error->text);
 	}
@@ -39,7 +51,7 @@ enum err json_check_depth(const json_t *json, const char *where, struct response
 {
 	if (!is_deeper(json, JSON_DEPTH_MAX))
 		return ERR_OK;
-	return problem(res, ERR_NOT_JSON, "%s nests deeper than %d levels.", where,
+	return problem(res, ERR_INVALID, "%s nests deeper than %d levels.", where,
 		JSON_DEPTH_MAX);
 }
 
@@ -49,6 +61,7 @@ enum err json_parse(struct span text, struct response *res, json_t **ret_json)
 	char where[64];
 	if (json_has_nul(text))
 		return problem(res, ERR_NOT_JSON, "The body holds a NUL.");
+	text = json_without_mark(text);
 	json_t *json = json_loadb(
 		text.data ? text.data : "", text.len, JSON_LIMITS, &error);
 	if (!json) {

@@ -15,8 +15,10 @@ enum { JSON_DEPTH_MAX = 32 };
 /* jansson's flags for that, but for the levels, which json_check_depth() counts. */
 #define JSON_LIMITS (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY)
 
-/* Parses text. The caller gets a reference. ERR_NOT_JSON or, for a number out of
- * range, ERR_INVALID, with the place named in res; ERR_NOMEM. */
+/* Parses text. The caller gets a reference. ERR_NOT_JSON; ERR_INVALID for JSON that
+ * is not taken: a number out of range, a key that is there twice, \u0000, too many levels.
+ * res names the place. ERR_NOMEM. A byte-order mark before it is passed over (RFC 8259,
+ * 8.1). */
 enum err json_parse(struct span text, struct response *res, json_t **ret_json);
 
 /*
@@ -31,10 +33,17 @@ static inline bool json_has_nul(struct span text)
 	return text.len > 0 && memchr(text.data, '\0', text.len);
 }
 
+/* What follows a byte-order mark, if text begins with one. */
+static inline struct span json_without_mark(struct span text)
+{
+	bool marked = text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0;
+	return marked ? (struct span){ text.data + 3, text.len - 3 } : text;
+}
+
 /* What jansson's error means. */
 enum err json_failed(const json_error_t *error, const char *where, struct response *res);
 
-/* ERR_NOT_JSON when json is deeper than the limit. */
+/* ERR_INVALID when json is deeper than the limit. */
 enum err json_check_depth(const json_t *json, const char *where, struct response *res);
 
 #endif

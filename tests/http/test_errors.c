@@ -207,9 +207,9 @@ static const struct refusal refusals[] = {
 		"/problems/not-json", NULL, NULL },
 	{ "POST /things HTTP/1.1\r\n" HOST JSON "Content-Length: 13\r\n\r\n"
 	  "{\"a\":1,\"a\":2}",
-		400, "/problems/not-json", "duplicate", NULL },
+		422, "/problems/validation", "duplicate", NULL },
 	{ "POST /things HTTP/1.1\r\n" HOST JSON "Content-Length: 8\r\n\r\n\"\\u0000\"",
-		400, "/problems/not-json", NULL, NULL },
+		422, "/problems/validation", "\\u0000", NULL },
 	{ "POST /things HTTP/1.1\r\n" HOST JSON "Content-Length: 4\r\n\r\n\"\xc3\x28\"",
 		400, "/problems/not-json", NULL, NULL },
 	{ "POST /things HTTP/1.1\r\n" HOST JSON
@@ -217,7 +217,7 @@ static const struct refusal refusals[] = {
 		400, "/problems/not-json", NULL, NULL },
 	{ "POST /things HTTP/1.1\r\n" HOST JSON "Content-Length: 66\r\n\r\n"
 	  "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
-		400, "/problems/not-json", "deeper than 32", NULL },
+		422, "/problems/validation", "deeper than 32", NULL },
 	{ "PUT /things/1 HTTP/1.1\r\n" HOST JSON "Content-Length: 1\r\n\r\n[", 400,
 		"/problems/not-json", "Line 1", NULL },
 

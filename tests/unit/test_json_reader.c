@@ -94,12 +94,12 @@ static const struct row lines[] = {
 	{ "\n\r\n \t\r\n1\n\n\n2\n\n", "1;2;", ERR_OK, "" },
 	{ MARK "{\"a\":1}\n", "{\"a\":1};", ERR_OK, "" },
 	{ "1\n2 3\n", "1;", ERR_NOT_JSON,
-		"Line 2, column 3: end of file expected near '3'." },
+		"Line 2, column 3: something follows the value; there can be only one." },
 	{ "1\n\n{\n", "1;", ERR_NOT_JSON,
 		"Line 3, column 1: string or '}' expected near end of file." },
 	{ "1\n" MARK "2\n", "1;", ERR_NOT_JSON,
 		"Line 2, column 1: invalid token near '" MARK "'." },
-	{ "{\"a\":1,\"a\":2}\n", "", ERR_NOT_JSON,
+	{ "{\"a\":1,\"a\":2}\n", "", ERR_INVALID,
 		"Line 1, column 10: duplicate object key near '\"a\"'." },
 	{ "1\n99999999999999999999\n", "1;", ERR_INVALID,
 		"Line 2, column 20: the number is out of range." },
@@ -107,7 +107,7 @@ static const struct row lines[] = {
 		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]];",
 		ERR_OK, "" },
 	{ "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", "",
-		ERR_NOT_JSON, "Line 1 nests deeper than 32 levels." },
+		ERR_INVALID, "Line 1 nests deeper than 32 levels." },
 };
 
 static const struct row arrays[] = {
@@ -144,12 +144,12 @@ static const struct row arrays[] = {
 		"Item 0 of the array is not followed by a comma or a bracket." },
 	{ "[1]x", "1;", ERR_NOT_JSON, "Something follows the array." },
 	{ "[1][2]", "1;", ERR_NOT_JSON, "Something follows the array." },
-	{ "[1,{\"a\":1,\"a\":2}]", "1;", ERR_NOT_JSON,
+	{ "[1,{\"a\":1,\"a\":2}]", "1;", ERR_INVALID,
 		"Item 1 of the array: duplicate object key near '\"a\"'." },
 	{ "[99999999999999999999]", "", ERR_INVALID,
 		"Item 0 of the array: the number is out of range." },
 	{ "[0,[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", "0;",
-		ERR_NOT_JSON, "Item 1 of the array nests deeper than 32 levels." },
+		ERR_INVALID, "Item 1 of the array nests deeper than 32 levels." },
 };
 
 static void lines_are_taken_apart_whatever_the_pieces(void **state)
