@@ -1,6 +1,7 @@
 #include "handlers/instance.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "db/db_current.h"
 #include "handlers/openapi_parts.h"
@@ -25,9 +26,10 @@ static enum err start_server(
 	return server_create(&setup, &instance->server);
 }
 
-static enum err start_admin(struct instance *instance)
+static enum err start_admin(struct instance *instance, int listen_fd)
 {
 	const struct admin_setup setup = { .settings = &instance->config.admin,
+		.listen_fd = listen_fd,
 		.watched_settings = &instance->config.http,
 		.watched = instance->server,
 		.db = instance->db,
@@ -35,6 +37,25 @@ static enum err start_admin(struct instance *instance)
 		.print_own = own_metrics_print };
 	return setup.settings->port != 0 ? admin_create(&setup, &instance->admin)
 					 : ERR_OK;
+}
+
+/* Who finds the one listening finds the other one listening as well. */
+static enum err start_servers(
+	struct instance *instance, const struct route *its_routes, size_t count)
+{
+	const struct config *config = &instance->config;
+	int admin_fd = 0;
+	enum err err = ERR_OK;
+	if (config->admin.port != 0)
+		err = admin_listen(&config->admin, &config->http, &admin_fd);
+	if (err != ERR_OK)
+		return err;
+	err = start_server(instance, its_routes, count);
+	if (err == ERR_OK)
+		return start_admin(instance, admin_fd);
+	if (admin_fd > 0)
+		close(admin_fd);
+	return err;
 }
 
 static enum err build_instance(struct instance *instance, const struct config *config,
@@ -46,9 +67,7 @@ static enum err build_instance(struct instance *instance, const struct config *c
 	if (err == ERR_OK)
 		err = app_init(
 			&instance->app, &instance->config, instance->db, openapi_parts);
-	if (err == ERR_OK)
-		err = start_server(instance, its_routes, count);
-	return err == ERR_OK ? start_admin(instance) : err;
+	return err == ERR_OK ? start_servers(instance, its_routes, count) : err;
 }
 
 enum err instance_create(const struct config *config, const struct route *its_routes,

@@ -32,6 +32,15 @@ enum err item_write(struct response *res, const struct item_row *row)
 	return err == ERR_OK ? response_write(res, row->json) : err;
 }
 
+/* Comes before If-None-Match: RFC 9110, 13.2.2. */
+static bool is_about_another(const struct request *req, const struct item_row *row)
+{
+	char etag[ETAG_SIZE];
+	struct span if_match = request_header(req, "If-Match");
+	etag_of_version(row->version, etag);
+	return if_match.data && !etag_is_meant(if_match, etag);
+}
+
 static bool client_has(const struct request *req, const struct item_row *row)
 {
 	char etag[ETAG_SIZE];
@@ -52,6 +61,8 @@ enum err items_handle_get(struct request *req, struct response *res)
 		err = items_get(conn, id, &rows, &row);
 	if (err != ERR_OK)
 		return err;
+	if (is_about_another(req, &row))
+		return ERR_PRECONDITION;
 	if (client_has(req, &row))
 		res->status = 304; /* what is written is not sent, but its length told */
 	return item_write(res, &row);

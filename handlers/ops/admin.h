@@ -12,10 +12,16 @@
 struct admin;
 struct prometheus;
 
+/* Opens the socket that it will listen on, so that it can be reached as soon as the
+ * watched server can: before that one is made. ERR_IO; the reason is in the log. */
+enum err admin_listen(const struct admin_settings *settings,
+	const struct http_settings *watched_settings, int *ret_fd);
+
 struct admin_setup {
 	/* Where it listens. Port 0 takes a free one; that ADMIN_PORT=0 asks for none at
 	 * all is for the caller to know. Copied. */
 	const struct admin_settings *settings;
+	int listen_fd; /* of admin_listen(), taken over whatever happens; 0: none yet */
 	/* The watched server's: the same for this one, but for where it listens and how
 	 * much it takes on. Copied. */
 	const struct http_settings *watched_settings;

@@ -27,6 +27,13 @@ unsigned address_port(const union address *address)
 							: address->v4.sin_port);
 }
 
+bool address_is_loopback(const union address *address)
+{
+	if (address->any.sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+	return ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
 void address_make_reachable(union address *address)
 {
 	if (address->any.sa_family == AF_INET6) {

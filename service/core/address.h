@@ -20,6 +20,9 @@ bool address_parse(
 
 unsigned address_port(const union address *address);
 
+/* Whether only programs of the same machine reach who listens there. */
+bool address_is_loopback(const union address *address);
+
 /* Where a program of the same machine reaches one who listens on address:
  * loopback in the place of "all of them". */
 void address_make_reachable(union address *address);

@@ -16,6 +16,7 @@ enum err {
 	/* What the client sent. */
 	ERR_NOT_JSON,       /* the body is not the JSON it claims to be */
 	ERR_BAD_REQUEST,    /* a parameter or header has a bad value */
+	ERR_MISDIRECTED,    /* it names a host that is not this one */
 	ERR_NOT_FOUND,      /* no such path, or nothing at it */
 	ERR_METHOD,         /* the path is there, for other methods */
 	ERR_NOT_ACCEPTABLE, /* none of the media types it wants can be had */

@@ -103,8 +103,13 @@ static void format_address(const struct sockaddr *address, char *ret, size_t siz
 	char host[INET6_ADDRSTRLEN] = "";
 	if (address->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *v6 = (const void *)address;
-		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
-		snprintf(ret, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+		/* An IPv4 client of a socket for both is written as one (RFC 4291,
+		 * 2.5.5.2): rules and logs know it by that address. */
+		bool mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
+		inet_ntop(mapped ? AF_INET : AF_INET6,
+			&v6->sin6_addr.s6_addr[mapped ? 12 : 0], host, sizeof host);
+		snprintf(ret, size, mapped ? "%s:%u" : "[%s]:%u", host,
+			ntohs(v6->sin6_port));
 	} else {
 		const struct sockaddr_in *v4 = (const void *)address;
 		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);

@@ -1,11 +1,13 @@
 #include "service/http/request_head.h"
 
+#include <arpa/inet.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/random.h>
 
+#include "service/core/address.h"
 #include "service/core/scatter.h"
 #include "service/http/media.h"
 #include "service/http/problem.h"
@@ -176,6 +178,43 @@ static bool is_chunked(const struct request *req)
 	return request_header(req, "Transfer-Encoding").data != NULL;
 }
 
+/* The host in a Host field, without its port and the brackets of IPv6. */
+static struct span host_without_port(struct span host)
+{
+	bool bracketed = host.len > 0 && host.data[0] == '[';
+	struct span name = { host.data + bracketed, host.len - bracketed };
+	name.len = strcspn(name.data, bracketed ? "]" : ":");
+	bool closed = !bracketed || name.data[name.len] == ']';
+	return closed ? name : (struct span){ "", 0 };
+}
+
+static bool is_loopback_name(struct span host)
+{
+	char text[INET6_ADDRSTRLEN];
+	union address address;
+	socklen_t len;
+	struct span name = host_without_port(host);
+	if (name.len >= sizeof text)
+		return false;
+	memcpy(text, name.data, name.len);
+	text[name.len] = '\0';
+	return strcasecmp(text, "localhost") == 0 ||
+		(address_parse(text, 0, &address, &len) && address_is_loopback(&address));
+}
+
+/* Who listens on loopback and asks nobody who he is has no other guard than that. A page
+ * whose name was made to mean 127.0.0.1 (DNS rebinding) gets a browser past it, but the
+ * browser says that name. */
+static enum err check_host(const struct request_rules *rules, const struct request *req,
+	struct response *res)
+{
+	struct span host = request_header(req, "Host");
+	if (!rules->own_names_only || !host.data || is_loopback_name(host))
+		return ERR_OK;
+	return problem(res, ERR_MISDIRECTED,
+		"Here Host must be localhost or an address of loopback.");
+}
+
 /* Likewise for what the request is about (RFC 9112, 3.2). */
 static enum err check_target(
 	const struct request *req, struct response *res, bool is_http_1_1)
@@ -334,6 +373,8 @@ enum err request_head_check(const struct request_rules *rules, struct request *r
 	ret->is_last = ret->unframed || (!is_http_1_1 && is_chunked(req));
 	if (err == ERR_OK)
 		err = check_target(req, res, is_http_1_1);
+	if (err == ERR_OK)
+		err = check_host(rules, req, res);
 	if (err != ERR_OK)
 		return err;
 	if (asks_about_server(req)) {

@@ -14,6 +14,7 @@ struct request_rules {
 	size_t routes_count;
 	size_t max_body_bytes;
 	size_t max_import_bytes;    /* of a body that is streamed */
+	bool own_names_only;        /* Host must be a name or address of loopback */
 	int64_t request_timeout_ms; /* 0: none */
 	int64_t stream_timeout_ms;  /* of a request that streams; 0: none */
 };

@@ -40,16 +40,23 @@ static enum err start_lanes(struct server *server)
 	return err;
 }
 
-static enum err listen_on(struct server *server)
+enum err server_listen(const struct http_settings *settings, int *ret_fd)
 {
-	const struct http_settings *settings = &server->settings;
 	enum err err = listener_open(settings->listen_addr, (unsigned)settings->port,
-		settings->stall_timeout_ms, &server->listen_fd);
+		settings->stall_timeout_ms, ret_fd);
 	if (err != ERR_OK)
 		log_error("cannot listen", LOG_STR("addr", settings->listen_addr),
 			LOG_INT("port", settings->port),
 			LOG_STR("reason", strerrordesc_np(errno)));
-	else
+	return err;
+}
+
+static enum err listen_unless_given(struct server *server)
+{
+	enum err err = server->listen_fd < 0
+		? server_listen(&server->settings, &server->listen_fd)
+		: ERR_OK;
+	if (err == ERR_OK)
 		server->port = listener_port(server->listen_fd);
 	return err;
 }
@@ -66,7 +73,7 @@ static enum err build(struct server *server)
 {
 	enum err err = inflight_init(&server->inflight);
 	if (err == ERR_OK)
-		err = listen_on(server);
+		err = listen_unless_given(server);
 	if (err == ERR_OK)
 		err = watcher_create(&server->watcher);
 	if (err == ERR_OK)
@@ -87,11 +94,14 @@ static enum err build(struct server *server)
 enum err server_create(const struct server_setup *setup, struct server **ret_server)
 {
 	struct server *server = calloc(1, sizeof *server);
-	if (!server)
+	if (!server) {
+		if (setup->listen_fd > 0)
+			close(setup->listen_fd);
 		return ERR_NOMEM;
+	}
 	check_routes(setup);
 	server->settings = *setup->settings;
-	server->listen_fd = -1;
+	server->listen_fd = setup->listen_fd > 0 ? setup->listen_fd : -1;
 	server->env.ready = setup->ready;
 	server->env.app = setup->app;
 	server->env.quiet = setup->quiet;
@@ -102,6 +112,7 @@ enum err server_create(const struct server_setup *setup, struct server **ret_ser
 		.routes_count = setup->routes_count,
 		.max_body_bytes = (size_t)setup->settings->max_body_bytes,
 		.max_import_bytes = (size_t)setup->settings->max_import_bytes,
+		.own_names_only = setup->own_names_only,
 		.request_timeout_ms = setup->settings->request_timeout_ms,
 		.stream_timeout_ms = setup->settings->stream_timeout_ms,
 	};

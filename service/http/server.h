@@ -22,8 +22,15 @@ struct server_setup {
 	size_t routes_count;
 	void *app;           /* request::app; may be NULL */
 	readiness_fn *ready; /* request::ready; NULL: app always is */
+	int listen_fd; /* of server_listen(), taken over whatever happens; 0: none yet */
+	bool own_names_only; /* requests must name localhost or an address of loopback */
 	bool quiet;          /* requests are logged as "debug" */
 };
+
+/* Opens the socket that a server of these settings listens on, before there is a server:
+ * clients that come meanwhile wait. ERR_IO when the address cannot be had; the reason is in
+ * the log. */
+enum err server_listen(const struct http_settings *settings, int *ret_fd);
 
 /* Starts to listen and to serve. On failure *ret_server is untouched and the
  * reason is in the log. ERR_IO when the address cannot be had. */

@@ -605,6 +605,37 @@ static void it_has_routes_of_its_own(void **state)
 	http_response_finish(&res);
 }
 
+/* A page's name can be made to mean 127.0.0.1, but the browser says that name. */
+static void on_loopback_it_answers_to_its_own_names_only(void **state)
+{
+	static const char *const own[] = { "localhost", "LocalHost:8081", "127.0.0.1",
+		"127.1.2.3:80", "[::1]", "[::1]:8081" };
+	static const char *const foreign[] = { "page.example", "page.example:8081",
+		"localhost.page.example", "127.0.0.1.page.example", "128.0.0.1", "[::2]",
+		"0.0.0.0", "", "[::1", "127.0.0.1]", "::1" };
+	struct fixture *fixture = *state;
+	struct raw raw;
+	struct http_response res;
+	raw_connect(&raw, fixture->admin.port);
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+		raw_sendf(&raw, "GET /requests HTTP/1.1\r\nHost: %s\r\n\r\n", own[i]);
+		raw_read(&raw, &res);
+		if (res.status != 200)
+			fail_msg("%u to Host: %s", res.status, own[i]);
+		http_response_finish(&res);
+	}
+	for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+		raw_sendf(&raw, "DELETE /requests/x HTTP/1.1\r\nHost: %s\r\n\r\n",
+			foreign[i]);
+		raw_read(&raw, &res);
+		http_assert_problem(&res, 421, "/problems/misdirected");
+		http_response_finish(&res);
+	}
+	raw_close(&raw);
+	/* The public one answers to any: it has other guards. */
+	http_join_expecting(start(fixture, "/short/quick", "any"), "\"quick\"");
+}
+
 /* Else a page of metrics every few seconds would be most of a quiet service's log. */
 static void its_own_requests_are_not_logged(void **state)
 {
@@ -934,6 +965,7 @@ int main(int argc, char **argv)
 		AS_CROWD(all_that_share_an_id_are_cancelled),
 		TEST(any_path_is_shown_as_json),
 		TEST(it_has_routes_of_its_own),
+		TEST(on_loopback_it_answers_to_its_own_names_only),
 		TEST(its_own_requests_are_not_logged),
 		TEST(requests_are_on_the_page),
 		TEST(the_page_says_how_the_rest_is),
