@@ -35,7 +35,8 @@ struct db_config db_config_default(void);
 enum err db_open(const struct db_config *config, struct db **ret_db);
 
 /* Ends the writer after the writes it has accepted, checkpoints, truncates the
- * WAL, closes. No connection may be lent out. NULL is a no-op. */
+ * WAL, closes. While another process has the lock, accepted writes are refused with
+ * ERR_SHUTDOWN, at once. No connection may be lent out. NULL is a no-op. */
 void db_close(struct db *db);
 
 /* Whether the database answers and its schema is the one this binary was built

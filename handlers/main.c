@@ -9,7 +9,7 @@
 #include "service/run/version.h"
 
 static const struct command commands[] = {
-	{ "serve", "", "answer requests until SIGTERM or SIGINT", command_serve },
+	{ "serve", "", "answer requests until SIGTERM, SIGINT or SIGHUP", command_serve },
 	{ "migrate", "", "bring the database to this version's schema", command_migrate },
 	{ "seed", "N", "add N sample items", command_seed },
 	{ "backup", "FILE", "copy the database to a new file, while it is served",

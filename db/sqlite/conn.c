@@ -190,12 +190,17 @@ static int stop_if_unwanted(void *arg)
 	return stop_reason(arg) != ERR_OK || is_past_quick(arg);
 }
 
+static bool is_awaited(const struct conn *conn)
+{
+	return !conn->is_awaited || conn->is_awaited(conn->awaited_arg);
+}
+
 /* Returns nonzero to try for the lock again. */
 static int wait_for_lock(void *arg, int pauses)
 {
 	struct conn *conn = arg;
 	instant now = instant_now();
-	if (!conn->token || !activity_may_wait())
+	if (!conn->token || !activity_may_wait() || !is_awaited(conn))
 		return 0;
 	if (pauses == 0)
 		conn->busy_until = instant_min(

@@ -32,8 +32,12 @@ struct conn {
 
 	struct cancel *token; /* NULL: nobody may stop what runs now */
 	struct cancel_hook hook;
-	instant stop_at;     /* a limit besides the token; ERR_BUSY when it has passed */
-	instant busy_until;  /* of the wait for a lock that is going on */
+	instant stop_at;    /* a limit besides the token; ERR_BUSY when it has passed */
+	instant busy_until; /* of the wait for a lock that is going on */
+	/* Whether somebody still waits for what conn waits for; NULL: the token says it
+	 * all. By the thread that has conn, at every pause of a wait for a lock. */
+	bool (*is_awaited)(void *arg);
+	void *awaited_arg;
 	unsigned progress;   /* calls of the progress handler since it was bound */
 	bool in_transaction; /* what we believe: transaction.c says so */
 	enum err failed;     /* what the last failed statement said */

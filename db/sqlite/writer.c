@@ -34,6 +34,14 @@
  * A COMMIT whose sync failed may have left its frames in the WAL, where a recovery
  * after a crash could find them; the next commit overwrites them. Until then such a
  * change is what its answer says: not known to be durable.
+ *
+ * Another process may have the database's lock for as long as it likes, so the writer
+ * looks at every pause of such a wait (some 10 ms, conn.c) whether it still is for
+ * somebody: a shared transaction is for those in the queue, one that is alone for its
+ * change, whose token ends the wait besides; and once the writer is to stop nobody
+ * waits for a lock any more. What has been accepted by then is made if the lock is
+ * free, and refused with ERR_SHUTDOWN if not. Nothing else at the end is cut short:
+ * only the beginning of a transaction waits for a lock, so a COMMIT is let finish.
  */
 
 struct change {
@@ -59,6 +67,8 @@ struct writer {
 	struct conn *conn;    /* writer's thread */
 	struct cancel *never; /* a token that never fires, for shared transactions */
 	struct wal wal;       /* writer's thread */
+	bool for_one;         /* writer's thread: the transaction is one change's alone */
+	bool for_nobody;      /* writer's thread: all who waited for a lock have left */
 	unsigned queue_max;   /* set once */
 	unsigned batch_max;   /* set once */
 	pthread_t thread;
@@ -300,6 +310,25 @@ static void count_undone(struct writer *writer, unsigned undone)
 	pthread_mutex_unlock(&writer->lock);
 }
 
+static bool is_stopping(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	bool stopping = writer->stopping;
+	pthread_mutex_unlock(&writer->lock);
+	return stopping;
+}
+
+/* For conn::is_awaited: whether the lock that another process has is worth waiting for. */
+static bool transaction_is_awaited(void *arg)
+{
+	struct writer *writer = arg;
+	pthread_mutex_lock(&writer->lock);
+	writer->for_nobody = !writer->for_one && TAILQ_EMPTY(&writer->queue);
+	bool awaited = !writer->for_nobody && !writer->stopping;
+	pthread_mutex_unlock(&writer->lock);
+	return awaited;
+}
+
 static enum err begin_transaction(
 	struct writer *writer, struct cancel *token, instant stop_at)
 {
@@ -307,10 +336,12 @@ static enum err begin_transaction(
 	transaction_rollback(conn); /* a no-op, unless the last one failed */
 	conn_bind(conn, token);
 	conn->stop_at = stop_at;
+	writer->for_one = token != writer->never;
+	writer->for_nobody = false;
 	enum err err = transaction_begin(conn, "BEGIN IMMEDIATE");
 	if (err != ERR_OK)
 		transaction_rollback(conn);
-	return err;
+	return err == ERR_BUSY && is_stopping(writer) ? ERR_SHUTDOWN : err;
 }
 
 /* Fails for a lost transaction too. */
@@ -428,7 +459,8 @@ static void make_together(struct writer *writer)
 	struct changes batch = TAILQ_HEAD_INITIALIZER(batch);
 	enum err err = begin_transaction(writer, writer->never, INSTANT_NEVER);
 	if (err != ERR_OK) {
-		refuse_waiting(writer, err);
+		if (!writer->for_nobody) /* else who has come since gets his own wait */
+			refuse_waiting(writer, err);
 		return;
 	}
 	unsigned kept = 0;
@@ -468,6 +500,8 @@ static enum err open_and_start(struct writer *writer, const struct db_config *co
 	if (err != ERR_OK)
 		return err;
 	conn_unbind(writer->conn);
+	writer->conn->is_awaited = transaction_is_awaited;
+	writer->conn->awaited_arg = writer;
 	wal_init(&writer->wal, writer->conn->sqlite);
 	writer->started = pthread_create(&writer->thread, NULL, write_changes, writer) ==
 		0;

@@ -17,7 +17,8 @@ enum err writer_create(const struct db_config *config, void (*free_wal)(void *ar
 	void *arg, struct writer **ret_writer);
 
 /* Makes the changes already accepted, then checkpoints, truncates the WAL and
- * closes. NULL is a no-op. */
+ * closes. Waits for no other process's lock: what would have to is refused, with
+ * ERR_SHUTDOWN. NULL is a no-op. */
 void writer_destroy(struct writer *writer);
 
 /* db_write() and, with a limit, db_write_long(). */

@@ -43,7 +43,7 @@ struct cancel {
 
 	struct cancel *parent; /* counted; NULL for a root; set once */
 	struct cancel_hook parent_hook;
-	struct timers *timers; /* NULL without a deadline of its own */
+	struct timers *timers; /* NULL without a deadline of its own; its owner's */
 	struct timer deadline;
 };
 
@@ -115,10 +115,17 @@ struct cancel *cancel_ref(struct cancel *token)
 	return token;
 }
 
-static void destroy_token(struct cancel *token)
+void cancel_drop_deadline(struct cancel *token)
 {
 	if (token->timers)
 		timer_remove(token->timers, &token->deadline);
+	token->timers = NULL;
+	atomic_store(&token->deadline_ns, INSTANT_NEVER.ns);
+}
+
+static void destroy_token(struct cancel *token)
+{
+	cancel_drop_deadline(token);
 	if (token->parent) {
 		cancel_unhook(token->parent, &token->parent_hook);
 		cancel_unref(token->parent);

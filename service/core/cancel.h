@@ -79,8 +79,15 @@ instant cancel_fired_at(const struct cancel *token);
 
 /* Fires the token with CANCEL_DEADLINE at when, driven by timers' thread. Once
  * a token. A deadline later than an ancestor's is kept as the ancestor's: it
- * fires first. timers must outlive the token. */
+ * fires first. timers must outlive the token, or its cancel_drop_deadline(). */
 void cancel_set_deadline(struct cancel *token, struct timers *timers, instant when);
+
+/* Takes the token's own deadline out: when this returns, it is not being fired by it
+ * and never will, except when that firing is the caller. For who has set it, before he
+ * gives up his count and, later, the timers: others may still have counts of the token,
+ * for as long as they like, and what they have no longer needs the timers. Blocks as
+ * cancel_unhook() does. A no-op without one. */
+void cancel_drop_deadline(struct cancel *token);
 
 /* The earliest deadline of the token and its ancestors, or INSTANT_NEVER. */
 instant cancel_deadline(const struct cancel *token);

@@ -185,8 +185,17 @@ static void log_end(const struct exchange *exchange, const struct end *end)
  * The last owner's part.
  */
 
+/*
+ * Who may have a count of the token beyond this, and beyond the server: whoever is
+ * firing it, such as the database's writer, which the server knows nothing of
+ * (conn_pool_cancel_oldest()). He is no worker and no network thread, so nobody waits
+ * for him before the watcher and its timers go. What reaches from the token to the
+ * server therefore ends here, with its owner, not with its last count: the hooks are out
+ * by now, the deadline is taken out; the parent is counted.
+ */
 static void destroy(struct exchange *exchange)
 {
+	cancel_drop_deadline(exchange->req.cancel);
 	cancel_unref(exchange->req.cancel);
 	answer_destroy(exchange->answer);
 	stream_destroy(exchange->incoming);

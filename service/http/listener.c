@@ -15,12 +15,23 @@ static bool set_option(int fd, int level, int option, int value)
 /* The first probe after half of the time, then PROBES of them in the other half. With
  * TCP_USER_TIMEOUT the kernel also gives up a client that is there and reads nothing
  * (tcp(7)); that it is not gone, only slow, is for the stream to say, whose clock starts
- * later: megabytes go into the socket's buffer before it notices. */
+ * later: megabytes go into the socket's buffer before it notices.
+ *
+ * The kernel refuses more than SECONDS_MAX between probes, and before the first
+ * (MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL in its net/tcp.h); for a longer silence the
+ * probes only come earlier. */
 static bool notice_silence(int fd, int64_t silence_ms)
 {
-	enum { PROBES = 3, MS_PER_S = 1000, AFTER_THE_STREAM_MS = 10000 };
+	enum {
+		PROBES = 3,
+		MS_PER_S = 1000,
+		SECONDS_MAX = 32767,
+		AFTER_THE_STREAM_MS = 10000
+	};
 	int seconds = (int)((silence_ms + MS_PER_S - 1) / MS_PER_S);
 	int idle = seconds > 1 ? seconds / 2 : 1;
+	if (idle > SECONDS_MAX)
+		idle = SECONDS_MAX;
 	int interval = seconds > 2 * PROBES ? seconds / (2 * PROBES) : 1;
 	return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
 		set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle) &&

@@ -2,12 +2,12 @@
 #define HANGUP_SERVICE_RUN_SIGNALS_H
 
 /*
- * SIGTERM and SIGINT as something to wait for: who asks a program to end finds it doing so
- * in order, not interrupted. For the main thread.
+ * SIGTERM, SIGINT and SIGHUP as something to wait for: who asks a program to end, or closes
+ * its terminal, finds it doing so in order, not interrupted. For the main thread.
  */
 #include <stdint.h>
 
-/* From here on they only make the returned descriptor readable, which the caller closes.
+/* SIGHUP is left out when it is ignored, as by nohup(1). From here on they only make the returned descriptor readable, which the caller closes.
  * They are blocked for the calling thread and those it makes later, so: before it makes
  * any that would not block them itself. -1 and errno. */
 int signals_take(void);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 
+#include "tests/support/actor.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/stages.h"
 #include "tests/support/test_list.h"
@@ -253,6 +254,73 @@ static void many_requests_are_ended_together(void **state)
 }
 
 /*
+ * One who is no part of the server, as the database's writer is, fires a request's token,
+ * and is slow about it: the server has gone when he gives his count of it back.
+ */
+
+struct slow_firing {
+	struct cancel *token; /* counted */
+	struct cancel_hook hook;
+	struct actor actor;
+	struct gate begun;
+	struct gate go_on;
+};
+
+static void hold_firing(void *arg, enum cancel_cause cause)
+{
+	struct slow_firing *firing = arg;
+	(void)cause;
+	gate_open(&firing->begun);
+	gate_wait(&firing->go_on);
+}
+
+static void fire_slowly(void *arg)
+{
+	struct slow_firing *firing = arg;
+	cancel_fire(firing->token, CANCEL_DEADLINE);
+	cancel_unref(firing->token);
+}
+
+static enum err be_fired_at(struct request *req, struct response *res)
+{
+	struct slow_firing *firing = req->app;
+	(void)res;
+	firing->token = cancel_ref(req->cancel);
+	cancel_hook(firing->token, &firing->hook, hold_firing, firing);
+	actor_start(&firing->actor, fire_slowly, firing);
+	gate_wait(&firing->begun);
+	return err_of_token(req->cancel);
+}
+
+static void a_token_that_is_being_fired_outlives_the_server(void **state)
+{
+	static const struct route routes[] = { { "GET", "/", be_fired_at,
+		.lane = LANE_SHORT } };
+	struct slow_firing firing = { 0 };
+	struct test_server server = { 0 };
+	struct http_response res;
+	struct raw raw;
+	(void)state;
+	gate_init(&firing.begun);
+	gate_init(&firing.go_on);
+	test_server_init(&server);
+	test_server_start(&server, routes, 1, &firing);
+	raw_connect(&raw, server.port);
+	raw_send(&raw, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+	raw_read(&raw, &res);
+	http_assert_problem(&res, 504, "/problems/deadline");
+	http_response_finish(&res);
+	raw_close(&raw);
+
+	test_server_shut_down(&server);
+	gate_open(&firing.go_on);
+	actor_join(&firing.actor);
+	test_server_stop(&server);
+	gate_finish(&firing.go_on);
+	gate_finish(&firing.begun);
+}
+
+/*
  * All of them.
  */
 
@@ -278,5 +346,6 @@ int main(int argc, char **argv)
 	ADD(a_late_request_over_an_open_connection_is_answered_and_is_its_last);
 	ADD(idle_connections_are_closed_at_the_end);
 	ADD(many_requests_are_ended_together);
+	ADD(a_token_that_is_being_fired_outlives_the_server);
 	return test_list_run(&list, "shutdown", argc, argv);
 }

@@ -135,6 +135,24 @@ static void ctrl_c_ends_it_too(void **state)
 	assert_line(fixture, "shutting down", "signal", "INT");
 }
 
+static void a_closed_terminal_lets_what_is_in_flight_finish(void **state)
+{
+	struct fixture *fixture = *state;
+	struct http_response res;
+	signal(SIGHUP, SIG_DFL); /* these tests may run under nohup */
+	start(fixture, "DRAIN_TIMEOUT_MS=3600000");
+	begin_request(fixture);
+	send_signal(fixture, SIGHUP);
+	WAIT_UNTIL(refuses_connections(fixture));
+	raw_send(&fixture->raw, ITEM);
+	raw_read(&fixture->raw, &res);
+	assert_int_equal(res.status, 201);
+	http_response_finish(&res);
+	raw_close(&fixture->raw);
+	assert_ends_well(fixture);
+	assert_line(fixture, "shutting down", "signal", "HUP");
+}
+
 static void what_is_in_flight_may_finish_and_nothing_new_comes_in(void **state)
 {
 	struct fixture *fixture = *state;
@@ -225,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_idle_service_ends_at_once),
 		TEST(ctrl_c_ends_it_too),
+		TEST(a_closed_terminal_lets_what_is_in_flight_finish),
 		TEST(what_is_in_flight_may_finish_and_nothing_new_comes_in),
 		TEST(a_draining_service_is_not_ready),
 		TEST(the_drain_ends_when_its_time_is_over),

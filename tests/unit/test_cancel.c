@@ -426,6 +426,11 @@ static void a_token_may_be_released_while_its_parent_fires_it(void **state)
 	cancel_unref(parent);
 }
 
+static void nobody_to_wake(void *arg)
+{
+	(void)arg;
+}
+
 static void a_deadline_fires_the_token(void **state)
 {
 	struct timers *timers = *state;
@@ -507,6 +512,22 @@ static void releasing_a_token_takes_its_deadline_out(void **state)
 	cancel_set_deadline(token, timers, at(10));
 	cancel_unref(token);
 	assert_int_equal(timers_next(timers).ns, INSTANT_NEVER.ns);
+}
+
+static void a_token_whose_deadline_was_dropped_does_not_need_the_timers(void **state)
+{
+	struct timers *timers = timers_create(nobody_to_wake, NULL);
+	struct cancel *token = cancel_create(NULL);
+	(void)state;
+	cancel_drop_deadline(token); /* it has none */
+	cancel_set_deadline(token, timers, at(10));
+	cancel_drop_deadline(token);
+	assert_int_equal(cancel_deadline(token).ns, INSTANT_NEVER.ns);
+	timers_run(timers, at(20));
+	assert_int_equal(cancel_cause(token), CANCEL_NONE);
+	timers_destroy(timers);
+	assert_true(cancel_fire(token, CANCEL_OPERATOR));
+	cancel_unref(token);
 }
 
 static void a_hook_may_release_its_token_in_its_deadline(void **state)
@@ -670,11 +691,6 @@ static void a_token_that_cannot_be_had_leaves_its_parent_as_it_was(void **state)
 	cancel_unref(parent);
 }
 
-static void nobody_to_wake(void *arg)
-{
-	(void)arg;
-}
-
 static int make_timers(void **state)
 {
 	*state = timers_create(nobody_to_wake, NULL);
@@ -718,6 +734,8 @@ int main(void)
 		with_timers(a_detached_token_keeps_only_its_own_deadline),
 		with_timers(a_deadline_after_another_cause_changes_nothing),
 		with_timers(releasing_a_token_takes_its_deadline_out),
+		cmocka_unit_test(
+			a_token_whose_deadline_was_dropped_does_not_need_the_timers),
 		with_timers(a_hook_may_release_its_token_in_its_deadline),
 		cmocka_unit_test(the_fd_becomes_readable_when_the_token_fires),
 		cmocka_unit_test(the_fd_of_a_fired_token_is_readable),

@@ -20,6 +20,7 @@ struct fixture {
 static int set_up(void **state)
 {
 	static struct fixture fixture;
+	signal(SIGHUP, SIG_DFL); /* these tests may run under nohup */
 	fixture.signals = signals_take();
 	fixture.idle = eventfd(0, EFD_CLOEXEC);
 	assert_true(fixture.signals >= 0 && fixture.idle >= 0);
@@ -47,6 +48,8 @@ static void a_signal_is_taken_in_its_turn(void **state)
 	assert_int_equal(signals_wait(fixture->signals), SIGINT);
 	send_to_process(SIGTERM);
 	assert_int_equal(signals_wait(fixture->signals), SIGTERM);
+	send_to_process(SIGHUP);
+	assert_int_equal(signals_wait(fixture->signals), SIGHUP);
 	assert_string_equal(
 		signals_wait_until_idle(fixture->signals, fixture->idle, 0), "timeout");
 }
@@ -102,6 +105,24 @@ static void the_time_ends_it(void **state)
 	assert_true(instant_diff_ns(begun, instant_now()) >= SHORT_MS * NS_PER_MS);
 }
 
+/* Unblocked first, as it is in a program that has just begun. */
+static void one_that_nohup_ignores_is_not_taken(void **state)
+{
+	struct fixture *fixture = *state;
+	sigset_t hang_up;
+	sigemptyset(&hang_up);
+	sigaddset(&hang_up, SIGHUP);
+	pthread_sigmask(SIG_UNBLOCK, &hang_up, NULL);
+	signal(SIGHUP, SIG_IGN);
+	int signals = signals_take();
+	assert_true(signals >= 0);
+	send_to_process(SIGHUP);
+	assert_string_equal(
+		signals_wait_until_idle(signals, fixture->idle, 0), "timeout");
+	signal(SIGHUP, SIG_DFL);
+	close(signals);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -112,6 +133,7 @@ int main(void)
 		TEST(what_is_idle_ends_the_wait),
 		TEST(a_second_signal_ends_it_and_stays),
 		TEST(the_time_ends_it),
+		TEST(one_that_nohup_ignores_is_not_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -757,6 +757,88 @@ static void closing_waits_for_no_stranger(void **state)
 	sqlite3_close(stranger);
 }
 
+/* The lock would be waited for much longer than the test runs. */
+static sqlite3 *lock_for_long(struct fixture *fixture)
+{
+	fixture->test.config.busy_timeout_ms = LONG_ENOUGH_MS;
+	reopen(fixture);
+	sqlite3 *stranger = test_db_stranger(fixture->test.path);
+	stranger_exec(stranger, "BEGIN IMMEDIATE");
+	return stranger;
+}
+
+static void let_lock_go(sqlite3 *stranger)
+{
+	stranger_exec(stranger, "ROLLBACK");
+	sqlite3_close(stranger);
+}
+
+static void closing_refuses_what_waits_for_a_lock(void **state)
+{
+	struct fixture *fixture = *state;
+	sqlite3 *stranger = lock_for_long(fixture);
+	struct caller callers[2] = {
+		{ .test = &fixture->test, .text = "one" },
+		{ .test = &fixture->test, .text = "two" },
+	};
+	caller_queue(&callers[0], 1);
+	caller_queue(&callers[1], 2);
+	test_db_close(&fixture->test); /* it is locked still */
+	assert_int_equal(caller_join(&callers[0]), ERR_SHUTDOWN);
+	assert_int_equal(caller_join(&callers[1]), ERR_SHUTDOWN);
+	let_lock_go(stranger);
+}
+
+static void closing_does_not_wait_for_a_lock_that_nobody_wants(void **state)
+{
+	struct fixture *fixture = *state;
+	sqlite3 *stranger = lock_for_long(fixture);
+	struct caller leaves = { .test = &fixture->test, .text = "leaves" };
+	caller_queue(&leaves, 1);
+	cancel_fire(leaves.token, CANCEL_SHUTDOWN);
+	assert_int_equal(caller_join(&leaves), ERR_SHUTDOWN);
+	test_db_close(&fixture->test);
+	let_lock_go(stranger);
+}
+
+/* His wait is his own: it neither ends with theirs nor began with it. */
+static void one_who_comes_after_all_have_left_waits_for_the_lock(void **state)
+{
+	struct fixture *fixture = *state;
+	sqlite3 *stranger = lock_for_long(fixture);
+	for (int i = 0; i < 20; i++) {
+		char text[32];
+		snprintf(text, sizeof text, "comes %d", i);
+		struct caller leaves = { .test = &fixture->test, .text = "leaves" };
+		struct caller comes = { .test = &fixture->test, .text = text };
+		caller_queue(&leaves, 1);
+		cancel_fire(leaves.token, CANCEL_CLIENT_GONE);
+		assert_int_equal(caller_join(&leaves), ERR_CLIENT_GONE);
+		caller_queue(&comes, 1);
+		stranger_exec(stranger, "ROLLBACK");
+		assert_int_equal(caller_join(&comes), ERR_OK);
+		stranger_exec(stranger, "BEGIN IMMEDIATE");
+	}
+	assert_int_equal(stranger_int(stranger, "SELECT count(*) FROM note"), 20);
+	let_lock_go(stranger);
+}
+
+static void closing_lets_a_commit_finish(void **state)
+{
+	struct fixture *fixture = *state;
+	struct caller caller = { .test = &fixture->test, .text = "kept" };
+	struct actor closing;
+	fault_vfs_gate_sync(&fixture->syncing, &fixture->synced);
+	caller_start(&caller);
+	gate_wait(&fixture->syncing);
+	actor_start(&closing, close_db, &fixture->test);
+	assert_true(actor_blocks(&closing));
+	gate_open(&fixture->synced);
+	actor_join(&closing);
+	assert_int_equal(caller_join(&caller), ERR_OK);
+	assert_int_equal(notes(fixture, "kept"), 1);
+}
+
 static void a_wal_that_has_grown_is_checkpointed(void **state)
 {
 	struct fixture *fixture = *state;
@@ -894,6 +976,10 @@ int main(void)
 		TEST(a_write_behind_short_ones_alone_has_run_out_of_time),
 		TEST(closing_makes_what_was_accepted),
 		TEST(closing_waits_for_no_stranger),
+		TEST(closing_refuses_what_waits_for_a_lock),
+		TEST(closing_does_not_wait_for_a_lock_that_nobody_wants),
+		TEST(one_who_comes_after_all_have_left_waits_for_the_lock),
+		TEST(closing_lets_a_commit_finish),
 		TEST(a_wal_that_has_grown_is_checkpointed),
 		TEST(what_is_there_is_what_was_acknowledged),
 	};
