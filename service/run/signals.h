@@ -7,9 +7,10 @@
  */
 #include <stdint.h>
 
-/* SIGHUP is left out when it is ignored, as by nohup(1). From here on they only make the returned descriptor readable, which the caller closes.
- * They are blocked for the calling thread and those it makes later, so: before it makes
- * any that would not block them itself. -1 and errno. */
+/* From here on they only make the returned descriptor readable, which the caller closes.
+ * SIGHUP is left out when it is ignored, as by nohup(1). They are blocked for the calling
+ * thread and those it makes later, so: before it makes any that would not block them
+ * itself. -1 and errno. */
 int signals_take(void);
 
 /* Blocks until one has come, takes it, and returns which. */
