@@ -8,7 +8,7 @@
  * in the middle when it comes by, and none needs to be kept.
  */
 
-#define GROUPS "SELECT json_quote(category), count(*) FROM items GROUP BY category"
+#define GROUPS "SELECT json_row(category), count(*) FROM items GROUP BY category"
 
 #define ROWS "SELECT price_cents, quantity FROM items ORDER BY category, price_cents"
 

@@ -160,7 +160,8 @@ enum err item_from_json(const json_t *json, struct response *res, struct item *r
 
 json_t *item_to_json(struct span json)
 {
-	json_t *tree = json_loadb(json.data, json.len, 0, NULL);
+	/* A NUL, put there by another program, is a control character like the others. */
+	json_t *tree = json_loadb(json.data, json.len, JSON_ALLOW_NUL, NULL);
 	for (size_t i = 0; i < FIELDS_COUNT; i++)
 		if (fields[i].read == refuse_value)
 			json_object_del(tree, fields[i].name);

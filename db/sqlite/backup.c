@@ -76,24 +76,50 @@ static enum err copy_to(struct conn *source, const char *vfs, const char *partia
  * The file.
  */
 
-/* The name is durable once its directory is. */
+/* The name is durable once its directory is; where that cannot be synced (EINVAL), it is as
+ * durable as names are there, which is no reason to throw a whole copy away. */
 static enum err sync_directory_of(const char *path)
 {
 	char *dir = directory_of(path);
 	if (!dir)
 		return ERR_NOMEM;
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum err err = fd >= 0 && fsync(fd) == 0 ? ERR_OK : err_of_errno(errno);
+	bool synced = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+	enum err err = synced ? ERR_OK : err_of_errno(errno);
 	if (fd >= 0)
 		close(fd);
 	free(dir);
 	return err;
 }
 
+static bool has_no_links(int number)
+{
+	return number == EPERM || number == EOPNOTSUPP || number == ENOSYS;
+}
+
+/* For file systems without links, FAT and some network ones: an empty file takes the name
+ * if nobody has it, and the copy takes the place of that. Returns -1 and errno. */
+static int rename_to_free_name(const char *partial, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	if (rename(partial, path) == 0)
+		return 0;
+	int number = errno;
+	unlink(path);
+	errno = number;
+	return -1;
+}
+
 /* Gives the whole copy its name, unless that has been taken meanwhile. */
 static enum err publish(const char *partial, const char *path)
 {
-	if (link(partial, path) != 0)
+	int code = link(partial, path);
+	if (code != 0 && has_no_links(errno))
+		code = rename_to_free_name(partial, path);
+	if (code != 0)
 		return errno == EEXIST ? ERR_CONFLICT : err_of_errno(errno);
 	enum err err = sync_directory_of(path);
 	if (err != ERR_OK)
@@ -144,6 +170,18 @@ static enum err make_partial(const char *path, char **ret_partial)
 	return ERR_OK;
 }
 
+/* Also the journal, which SQLite leaves where it could not roll back. */
+static void remove_partial(char *partial)
+{
+	char *journal = NULL;
+	unlink(partial);
+	if (asprintf(&journal, "%s-journal", partial) >= 0) {
+		unlink(journal);
+		free(journal);
+	}
+	free(partial);
+}
+
 static enum err back_up_from(const struct db_config *config, struct conn *source,
 	const char *path, struct backup_report *report)
 {
@@ -153,8 +191,7 @@ static enum err back_up_from(const struct db_config *config, struct conn *source
 	if (err != ERR_OK)
 		return err;
 	err = fill_and_publish(config, source, partial, path, report);
-	unlink(partial);
-	free(partial);
+	remove_partial(partial);
 	return err;
 }
 

@@ -57,8 +57,11 @@ static char *print_value(char *out, sqlite3_value *value)
 				   : print_plain(out, text, len);
 }
 
+/* One value alone, or an object of names and values. */
 static char *print_row(char *out, int count, sqlite3_value **values)
 {
+	if (count == 1)
+		return print_value(out, values[0]);
 	for (int i = 0; i < count; i += 2) {
 		*out++ = i == 0 ? '{' : ',';
 		out = print_value(out, values[i]);
@@ -92,7 +95,7 @@ static void json_row(sqlite3_context *context, int count, sqlite3_value **values
 	char small[4096];
 	size_t size = row_size(count, values);
 	char *row = size <= sizeof small ? small : sqlite3_malloc64(size);
-	if (size == 0 || count == 0 || count % 2 != 0) {
+	if (size == 0 || count == 0 || (count % 2 != 0 && count != 1)) {
 		sqlite3_result_error(context, "json_row() cannot write that", -1);
 	} else if (!row) {
 		sqlite3_result_error_nomem(context);

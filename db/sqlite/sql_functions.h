@@ -8,7 +8,11 @@
  * rfc3339(ms): the text that rfc3339_format() writes; NULL for anything but an integer.
  *
  * json_row(name, value, ...): what json_object() writes, byte for byte, in half the time,
- * for texts, numbers and NULL; JSON inside of it would be a text.
+ * for texts, numbers and NULL; JSON inside of it would be a text. What is not UTF-8 in a
+ * text is U+FFFD in the JSON (service/core/json_text.h); json_object() would leave it, and
+ * end the text at a NUL.
+ *
+ * json_row(value): what json_quote() writes, by the same rules.
  */
 #include <sqlite3.h>
 

@@ -338,6 +338,91 @@ static void a_client_that_has_the_version_is_not_sent_it_again(void **state)
 }
 
 /*
+ * Rows that another program has put in, with texts that no client could.
+ */
+
+/* What http_json() reads is UTF-8, or fails. */
+static void assert_answers(struct app_server *test, const char *path)
+{
+	json_t *json = read_item(test, path);
+	assert_non_null(json);
+	json_decref(json);
+}
+
+static void strange_rows(struct app_server *test)
+{
+	stranger_exec(test->stranger,
+		"INSERT INTO items VALUES (1, CAST(x'636166e9' AS TEXT), 'x', 1, 0, 0, 0, 1),"
+		" (2, CAST(x'610062' AS TEXT), 'x', 1, 0, 0, 0, 1),"
+		" (3, 'n', CAST(x'636166e9' AS TEXT), 1, 0, 0, 0, 1),"
+		" (4, CAST(x'636166e8' AS TEXT), CAST(x'610062' AS TEXT), 1, 0, 0, 0, 1)");
+}
+
+static void a_text_that_is_not_utf_8_is_answered_as_utf_8(void **state)
+{
+	static const char *const paths[] = { "/v1/items/1", "/v1/items/2", "/v1/items/3",
+		"/v1/items/4", "/v1/items", "/v1/items?sort=name",
+		"/v1/reports/inventory" };
+	struct app_server *test = *state;
+	strange_rows(test);
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+		assert_answers(test, paths[i]);
+	json_t *item = read_item(test, "/v1/items/1");
+	assert_string_equal(text(item, "name"), "caf\xef\xbf\xbd");
+	json_decref(item);
+}
+
+static void keys_that_are_not_utf_8_are_paged_by_as_they_are(void **state)
+{
+	static const int64_t sorted[] = { 2, 4, 1, 3 };
+	struct app_server *test = *state;
+	char path[2048] = "/v1/items?sort=name&limit=1";
+	strange_rows(test);
+	for (size_t i = 0; i < sizeof sorted / sizeof *sorted; i++) {
+		json_t *page = read_item(test, path);
+		json_t *items = json_object_get(page, "items");
+		assert_int_equal(json_array_size(items), 1);
+		assert_int_equal(number(json_array_get(items, 0), "id"), sorted[i]);
+		if (i + 1 == sizeof sorted / sizeof *sorted)
+			assert_null(text(page, "next_cursor"));
+		else
+			snprintf(path, sizeof path,
+				"/v1/items?sort=name&limit=1&cursor=%s",
+				text(page, "next_cursor"));
+		json_decref(page);
+	}
+}
+
+/* U+FFFD is a character like others, and what the client was shown; a NUL is refused. */
+static void a_patch_keeps_what_it_was_shown_or_says_what_is_wrong(void **state)
+{
+	static const char patch[] = "{\"quantity\":2}";
+	static const char mend[] = "{\"name\":\"ok\"}";
+	struct app_server *test = *state;
+	const char *const *headers = HEADERS(MERGE_BODY);
+	struct http_response res;
+	strange_rows(test);
+	assert_int_equal(
+		app_server_status(test, "PATCH", "/v1/items/1", headers, patch), 200);
+	assert_int_equal(app_server_int(test,
+				 "SELECT name = 'caf' || char(65533) AND quantity = 2"
+				 " FROM items WHERE id = 1"),
+		1);
+	app_server_perform(test, "PATCH", "/v1/items/2", headers, patch, &res);
+	assert_int_equal(res.status, 422);
+	json_t *problem = http_json(&res);
+	json_t *error = json_array_get(json_object_get(problem, "errors"), 0);
+	assert_string_equal(text(error, "pointer"), "/name");
+	json_decref(problem);
+	http_response_finish(&res);
+	assert_int_equal(
+		app_server_status(test, "PATCH", "/v1/items/2", headers, mend), 200);
+	assert_int_equal(
+		app_server_status(test, "PUT", "/v1/items/4", HEADERS(JSON_BODY), NUT),
+		200);
+}
+
+/*
  * PATCH
  */
 
@@ -608,6 +693,9 @@ int main(void)
 		TEST(a_delete_honours_preconditions),
 		TEST(a_version_that_has_passed_is_refused),
 		TEST(a_client_that_has_the_version_is_not_sent_it_again),
+		TEST(a_text_that_is_not_utf_8_is_answered_as_utf_8),
+		TEST(keys_that_are_not_utf_8_are_paged_by_as_they_are),
+		TEST(a_patch_keeps_what_it_was_shown_or_says_what_is_wrong),
 		TEST(a_patch_changes_what_it_names),
 		TEST(a_patch_that_breaks_a_rule_changes_nothing),
 		TEST(what_cannot_be_read_is_refused),

@@ -90,7 +90,7 @@ json_t *http_json(const struct http_response *res)
 {
 	json_error_t error;
 	json_t *json = json_loadb(res->body ? res->body : "", res->body_len,
-		JSON_REJECT_DUPLICATES, &error);
+		JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 	if (!json)
 		fail_msg("%s in: %s", error.text, res->body ? res->body : "(no body)");
 	return json;

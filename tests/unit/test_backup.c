@@ -2,11 +2,14 @@
  * A backup is the database of one moment, whole or not there.
  */
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "db/backup.h"
@@ -19,6 +22,37 @@
 #include "tests/support/wait.h"
 
 enum { MANY_NOTES = 5000 }; /* some 10 MiB: many steps of a backup */
+
+/* What the file system refuses, by errno; 0: nothing. These stand before the C library's. */
+static int link_errno, folder_sync_errno, rename_errno;
+static const char *taken_at_link; /* somebody makes this file just then */
+
+int link(const char *from, const char *to)
+{
+	if (taken_at_link)
+		fclose(fopen(taken_at_link, "w"));
+	errno = link_errno;
+	return link_errno ? -1
+			  : (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int rename(const char *from, const char *to)
+{
+	errno = rename_errno;
+	return rename_errno
+		? -1
+		: (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int fsync(int fd)
+{
+	struct stat status;
+	if (folder_sync_errno && fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
+		errno = folder_sync_errno;
+		return -1;
+	}
+	return (int)syscall(SYS_fsync, fd);
+}
 
 struct fixture {
 	struct test_db test;
@@ -41,6 +75,8 @@ static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
 	fault_vfs_use();
+	link_errno = folder_sync_errno = rename_errno = 0;
+	taken_at_link = NULL;
 	test_db_close(&fixture->test);
 	unlink(fixture->copy);
 	test_db_finish(&fixture->test);
@@ -241,6 +277,65 @@ static void a_database_or_a_directory_that_is_missing_is_an_error(void **state)
 		db_backup(&config, NULL, "/nowhere/at/all.db", &fixture->report), ERR_IO);
 }
 
+/*
+ * File systems that cannot do all that ext4 can.
+ */
+
+static void a_copy_gets_its_name_where_there_are_no_links(void **state)
+{
+	static const int numbers[] = { EPERM, EOPNOTSUPP };
+	struct fixture *fixture = *state;
+	fill(fixture);
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		link_errno = numbers[i];
+		assert_int_equal(back_up(fixture), ERR_OK);
+		assert_true(test_db_is_sound(fixture->copy));
+		assert_int_equal(notes_in_copy(fixture, "%"), MANY_NOTES);
+		assert_int_equal(files_like(fixture, "copy.db"), 1);
+		unlink(fixture->copy);
+	}
+}
+
+static void a_name_that_was_taken_meanwhile_is_not_overwritten(void **state)
+{
+	static const int numbers[] = { 0, EPERM };
+	struct fixture *fixture = *state;
+	taken_at_link = fixture->copy;
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		struct stat status;
+		link_errno = numbers[i];
+		assert_int_equal(back_up(fixture), ERR_CONFLICT);
+		assert_int_equal(stat(fixture->copy, &status), 0);
+		assert_int_equal(status.st_size, 0);
+		assert_int_equal(files_like(fixture, "copy.db"), 1);
+		unlink(fixture->copy);
+	}
+}
+
+static void a_copy_without_a_name_leaves_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	link_errno = EIO;
+	assert_int_equal(back_up(fixture), ERR_IO);
+	assert_int_equal(files_like(fixture, "copy.db"), 0);
+	link_errno = EPERM;
+	rename_errno = ENOSPC;
+	assert_int_equal(back_up(fixture), ERR_DISK_FULL);
+	assert_int_equal(files_like(fixture, "copy.db"), 0);
+}
+
+static void a_folder_that_cannot_be_synced_keeps_its_copy(void **state)
+{
+	struct fixture *fixture = *state;
+	folder_sync_errno = EINVAL;
+	assert_int_equal(back_up(fixture), ERR_OK);
+	assert_true(test_db_is_sound(fixture->copy));
+	unlink(fixture->copy);
+	folder_sync_errno = EIO;
+	assert_int_equal(back_up(fixture), ERR_IO);
+	assert_int_equal(files_like(fixture, "copy.db"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +357,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_database_or_a_directory_that_is_missing_is_an_error, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_copy_gets_its_name_where_there_are_no_links, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_name_that_was_taken_meanwhile_is_not_overwritten, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_copy_without_a_name_leaves_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_folder_that_cannot_be_synced_keeps_its_copy, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,8 +56,7 @@ static void delete_has_an_escape_too_for_who_wants_it(void **state)
  * up to five eights, between bytes of which some are nearly special themselves. */
 static void what_is_escaped_does_not_depend_on_where_it_stands(void **state)
 {
-	static const unsigned char fill[] = { 'x', '!', '#', '[', ']', ' ', 0x7f, 0xc3,
-		0xbf };
+	static const unsigned char fill[] = { 'x', '!', '#', '[', ']', ' ', 0x7f };
 	char text[LONGEST], expected[SIZE + 1], actual[SIZE + 1];
 	(void)state;
 	for (size_t len = 1; len <= LONGEST; len++)
@@ -72,13 +71,37 @@ static void what_is_escaped_does_not_depend_on_where_it_stands(void **state)
 					unsigned char byte = (unsigned char)text[i];
 					if (byte < ' ' || byte == '"' || byte == '\\')
 						end = json_escape(end, byte);
-					else
+					else if (byte < 0x80)
 						*end++ = text[i];
+					else
+						end = stpcpy(end, "\xef\xbf\xbd");
 				}
 				strcpy(end, "\"");
 				print((struct span){ text, len }, actual);
 				assert_string_equal(actual, expected);
 			}
+}
+
+static void assert_printed(const char *text, const char *expected)
+{
+	char actual[SIZE + 1];
+	print(span_of(text), actual);
+	assert_string_equal(actual, expected);
+}
+
+static void characters_stay_and_what_is_none_is_replaced(void **state)
+{
+	(void)state;
+	assert_printed("z\xc3\xb6lf \xe6\xbc\xa2\xf0\x9f\x99\x82",
+		"\"z\xc3\xb6lf \xe6\xbc\xa2\xf0\x9f\x99\x82\"");
+	assert_printed("caf\xe9", "\"caf\xef\xbf\xbd\"");
+	assert_printed("\xe9t\xe9", "\"\xef\xbf\xbdt\xef\xbf\xbd\"");
+	assert_printed("caf\xe9 and a \"caf\xc3\xa9\"\n",
+		"\"caf\xef\xbf\xbd and a \\\"caf\xc3\xa9\\\"\\n\"");
+	assert_printed("cut \xe6\xbc", "\"cut \xef\xbf\xbd\xef\xbf\xbd\"");
+	assert_printed("\xc0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\""); /* overlong */
+	assert_printed("\xed\xa0\x80",                              /* a surrogate */
+		"\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 
 static void a_parser_reads_it_back(void **state)
@@ -98,6 +121,7 @@ int main(void)
 		cmocka_unit_test(each_character_is_escaped_as_rfc_8259_wants_it),
 		cmocka_unit_test(delete_has_an_escape_too_for_who_wants_it),
 		cmocka_unit_test(what_is_escaped_does_not_depend_on_where_it_stands),
+		cmocka_unit_test(characters_stay_and_what_is_none_is_replaced),
 		cmocka_unit_test(a_parser_reads_it_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

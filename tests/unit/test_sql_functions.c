@@ -74,9 +74,34 @@ static void long_texts_are_written_whole(void **state)
 		assert_same(*state, "'a', ?1, 'b', 2", text, len);
 }
 
+static void assert_row(sqlite3 *sqlite, const char *arguments, const char *expected)
+{
+	char sql[128];
+	sqlite3_stmt *stmt;
+	snprintf(sql, sizeof sql, "SELECT json_row(%s)", arguments);
+	assert_int_equal(sqlite3_prepare_v2(sqlite, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	assert_string_equal((const char *)sqlite3_column_text(stmt, 0), expected);
+	sqlite3_finalize(stmt);
+}
+
+static void a_value_alone_is_written_as_json(void **state)
+{
+	assert_row(*state, "'two \"bolts\"'", "\"two \\\"bolts\\\"\"");
+	assert_row(*state, "-7", "-7");
+	assert_row(*state, "NULL", "null");
+}
+
+static void what_is_not_utf_8_is_written_as_utf_8(void **state)
+{
+	assert_row(*state, "CAST(x'636166e9' AS TEXT)", "\"caf\xef\xbf\xbd\"");
+	assert_row(*state, "'a', CAST(x'610062' AS TEXT)", "{\"a\":\"a\\u0000b\"}");
+}
+
 static void what_it_cannot_write_is_an_error(void **state)
 {
-	static const char *const arguments[] = { "", "'a'", "'a', x'00'", "'a', 1, 'b'" };
+	static const char *const arguments[] = { "", "x'00'", "'a', x'00'",
+		"'a', 1, 'b'" };
 	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) {
 		char sql[128];
 		snprintf(sql, sizeof sql, "SELECT json_row(%s)", arguments[i]);
@@ -93,6 +118,8 @@ int main(void)
 		TEST(every_kind_of_value_is_written_as_json_object_does),
 		TEST(every_character_is_written_as_json_object_does),
 		TEST(long_texts_are_written_whole),
+		TEST(a_value_alone_is_written_as_json),
+		TEST(what_is_not_utf_8_is_written_as_utf_8),
 		TEST(what_it_cannot_write_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
