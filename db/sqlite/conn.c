@@ -62,15 +62,16 @@
 static const struct {
 	int flags;
 	bool foreign_keys;
+	bool writes;
 	const char *pragmas;
 } roles[] = {
-	[CONN_READER] = { SQLITE_OPEN_READWRITE, true,
+	[CONN_READER] = { SQLITE_OPEN_READWRITE, true, false,
 		COMMON_PRAGMAS MAP_FILE "PRAGMA query_only = ON;" },
-	[CONN_LONG_READER] = { SQLITE_OPEN_READWRITE, true,
+	[CONN_LONG_READER] = { SQLITE_OPEN_READWRITE, true, false,
 		COMMON_PRAGMAS "PRAGMA mmap_size = 0; PRAGMA query_only = ON;" },
-	[CONN_WRITER] = { SQLITE_OPEN_READWRITE, true,
+	[CONN_WRITER] = { SQLITE_OPEN_READWRITE, true, true,
 		COMMON_PRAGMAS MAP_FILE WRITER_PRAGMAS },
-	[CONN_MIGRATOR] = { SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false,
+	[CONN_MIGRATOR] = { SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, false, true,
 		COMMON_PRAGMAS WRITER_PRAGMAS },
 };
 
@@ -83,7 +84,7 @@ static const enum err errors[] = {
 	[SQLITE_BUSY] = ERR_BUSY,
 	[SQLITE_LOCKED] = ERR_BUSY,
 	[SQLITE_NOMEM] = ERR_NOMEM,
-	[SQLITE_READONLY] = ERR_IO,
+	[SQLITE_READONLY] = ERR_READ_ONLY,
 	[SQLITE_INTERRUPT] = ERR_INTERNAL, /* by nobody that we know */
 	[SQLITE_IOERR] = ERR_IO,
 	[SQLITE_CORRUPT] = ERR_CORRUPT,
@@ -323,6 +324,13 @@ static enum err set_up(struct conn *conn, enum conn_role role)
 	return reads ? ERR_OK : use_wal(conn);
 }
 
+/* A file that it may not write SQLite opens all the same, without a word
+ * (https://sqlite.org/c3ref/open.html): the first change would say so, to a client. */
+static bool is_read_only(const struct conn *conn)
+{
+	return sqlite3_db_readonly(conn->sqlite, "main") == 1;
+}
+
 enum err conn_open(const struct db_config *config, enum conn_role role,
 	struct cancel *token, struct conn **ret_conn)
 {
@@ -339,6 +347,8 @@ enum err conn_open(const struct db_config *config, enum conn_role role,
 		config->vfs);
 	stmt_cache_init(&conn->cache, conn->sqlite);
 	enum err err = conn_error(conn, code);
+	if (err == ERR_OK && roles[role].writes && is_read_only(conn))
+		err = ERR_READ_ONLY;
 	if (err == ERR_OK) {
 		conn_bind(conn, token);
 		err = set_up(conn, role);

@@ -50,6 +50,8 @@ static const struct err_info infos[ERR_COUNT] = {
 		"The service is short of memory. Try again later.", true },
 	[ERR_IO] = { "io", 500, "/problems/storage", "Storage failed",
 		"The service could not read or write its data.", false },
+	[ERR_READ_ONLY] = { "read_only", 500, "/problems/storage", "Storage failed",
+		"The service could not read or write its data.", false },
 	[ERR_CORRUPT] = { "corrupt", 500, "/problems/storage", "Storage failed",
 		"The service could not read or write its data.", false },
 	[ERR_INTERNAL] = { "internal", 500, "/problems/internal", "Internal error",

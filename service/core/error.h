@@ -39,6 +39,7 @@ enum err {
 	ERR_DISK_FULL,  /* more cannot be stored: see err_of_errno() in os.h */
 	ERR_NOMEM,      /* memory */
 	ERR_IO,         /* the disk, the network or the system failed */
+	ERR_READ_ONLY,  /* the database's file, or its folder, may not be written */
 	ERR_CORRUPT,    /* the database file is damaged */
 	ERR_INTERNAL,   /* our own fault */
 	ERR_WOULD_WAIT, /* nobody sees it: the work must go on where it may wait */

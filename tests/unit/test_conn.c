@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "db/sqlite/transaction.h"
@@ -411,7 +413,7 @@ static void a_file_that_may_not_grow_is_a_full_disk(void **state)
 static void readers_cannot_write(void **state)
 {
 	struct fixture *fixture = *state;
-	assert_int_equal(add_note(fixture->conn, "by a reader"), ERR_IO);
+	assert_int_equal(add_note(fixture->conn, "by a reader"), ERR_READ_ONLY);
 	assert_int_equal(test_db_notes(&fixture->test), 0);
 }
 
@@ -431,6 +433,39 @@ static void connections_are_set_up_for_their_role(void **state)
 	assert_int_equal(stranger_int(writer,
 				 "SELECT journal_mode = 'wal' FROM pragma_journal_mode"),
 		1);
+}
+
+/* In a process of its own, which has no rights that the file's mode does not give. */
+static enum err open_without_rights(const struct db_config *config, enum conn_role role)
+{
+	enum { NOBODY = 65534 };
+	int status = 0;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct conn *conn;
+		if (getuid() == 0 && setuid(NOBODY) != 0)
+			_exit(ERR_COUNT);
+		_exit((int)conn_open(config, role, NULL, &conn));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return (enum err)WEXITSTATUS(status);
+}
+
+static void a_file_that_may_not_be_written_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct test_db *test = &fixture->test;
+	conn_close(fixture->conn);
+	fixture->conn = NULL;
+	chmod(test->dir, 0777);
+	chmod(test->path, 0444);
+	assert_int_equal(open_without_rights(&test->config, CONN_WRITER), ERR_READ_ONLY);
+	assert_int_equal(
+		open_without_rights(&test->config, CONN_MIGRATOR), ERR_READ_ONLY);
+	chmod(test->path, 0666);
+	assert_int_equal(open_without_rights(&test->config, CONN_WRITER), ERR_OK);
 }
 
 static void a_file_that_is_no_database_is_refused(void **state)
@@ -584,6 +619,7 @@ int main(void)
 		TEST(a_file_that_may_not_grow_is_a_full_disk),
 		TEST(readers_cannot_write),
 		TEST(connections_are_set_up_for_their_role),
+		TEST(a_file_that_may_not_be_written_is_refused),
 		TEST(a_file_that_is_no_database_is_refused),
 		TEST(unbinding_waits_out_an_interrupt_that_is_being_delivered),
 		TEST(an_interrupt_never_hits_the_next_borrower),
