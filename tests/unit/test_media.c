@@ -1,15 +1,10 @@
 /*
  * Media types in Content-Type and Accept, and how much a client wants one.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
-#include <cmocka.h>
-
 #include "service/http/media.h"
+#include "tests/support/cmocka.h"
 
 static int wanted(const char *accept)
 {
