@@ -84,14 +84,15 @@ static size_t utf8_run(struct span text)
 /* Somebody else's rows, a million times rarer than ours. */
 static char *print_broken(char *out, struct span text)
 {
+	static const char replacement[] = { '\xef', '\xbf', '\xbd' }; /* U+FFFD */
 	for (size_t at = 0, good = 0; at < text.len; at++) {
 		unsigned char c = (unsigned char)text.data[at];
 		if (at >= good)
 			good = at +
 				utf8_run((struct span){ text.data + at, text.len - at });
 		if (at >= good) {
-			memcpy(out, "\xef\xbf\xbd", 3); /* U+FFFD */
-			out += 3;
+			memcpy(out, replacement, sizeof replacement);
+			out += sizeof replacement;
 		} else if (needs_escape(c)) {
 			out = json_escape(out, c);
 		} else {
