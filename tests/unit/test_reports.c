@@ -110,6 +110,19 @@ static void the_median_is_exact(void **state)
 	assert_int_equal(report.groups[3].numbers.median_price_twice, 7); /* 3.5 */
 }
 
+/* What another program may have stored: JSON is UTF-8 all the same. */
+static void a_category_that_is_not_utf8_is_json(void **state)
+{
+	const struct item items[] = { ITEM("a", "caf\xe9", 1, 1),
+		ITEM("b", "q\"", 1, 1) };
+	struct report report = { 0 };
+	items_db_add(*state, items, sizeof items / sizeof *items);
+	assert_int_equal(make_report(*state, &report), ERR_OK);
+	assert_int_equal(report.count, 2);
+	assert_string_equal(report.groups[0].category, "\"caf\xef\xbf\xbd\"");
+	assert_string_equal(report.groups[1].category, "\"q\\\"\"");
+}
+
 static void groups_agree_with_a_naive_computation(void **state)
 {
 	static const char *const categories[] = { "a", "B", "b", "\u00fc", "z z", "a b",
@@ -224,6 +237,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_empty_inventory_has_no_groups),
 		TEST(the_median_is_exact),
+		TEST(a_category_that_is_not_utf8_is_json),
 		TEST(groups_agree_with_a_naive_computation),
 		TEST(groups_are_in_order_of_code_points),
 		TEST(a_category_is_a_json_string),
