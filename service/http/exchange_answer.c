@@ -125,7 +125,8 @@ static struct MHD_Response *make_decided(struct exchange *exchange)
 }
 
 /* Says past libmicrohttpd how the request ended, if somebody is there to hear it. Lock
- * held. */
+ * held: the network thread, which is called first, neither goes on with the request nor
+ * gives its connection up before it has had the lock. */
 static void end_past(struct exchange *exchange)
 {
 	exchange_become(exchange, EXCHANGE_PAST);

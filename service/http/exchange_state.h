@@ -5,22 +5,19 @@
  * The machine that an exchange is (exchange.h): one request and its answer. Only
  * names and tables: no locks, no memory, any thread.
  *
- *   HEAD ──> READING ──────────────────────────────> SETTLED ──────┐
- *              │                                                     │ all has come
- *              │ complete; or its head is, and its body is streamed  v
- *              ├─────> QUEUED ─────────────────────────────────> ANSWERED ──> DONE
- *              │        │  ^ ^  cancelled, or no place in the queue  ^
- *              │        │  │ └─ body begins, ends ─> QUEUED_MID_BODY │
- *              │        │  │                           │   └─────────┼─────> PAST ──> DONE
- *   inline, or │        v  │ tried, and would wait     v             │        ^
- *   tried here └─────> RUNNING ────────────────────────┼─────────────┤        │
- *                         ^                            v             │        │
- *                         └─ body begins, ends ─> RUNNING_MID_BODY ──┼────────┘
- *                                                                    v
- *                                                   STREAMING ──> DONE
+ *   HEAD ──> READING ──> QUEUED ──────────> RUNNING ──┬──> ANSWERED ──> DONE
+ *               │           │ ^                │ ^       └──> STREAMING ─> DONE
+ *               │           v │                v │
+ *               │      QUEUED_MID_BODY ─> RUNNING_MID_BODY
+ *               │           └────────────────┴─────────────> PAST ──────> DONE
+ *               └──> SETTLED ──────────────────────────────> ANSWERED
  *
- *  READING and SETTLED go to PAST as well, when the token fires or too much comes; and
- *  HEAD, READING and SETTLED to DONE, when the connection ends.
+ *  and besides
+ *   READING ──> RUNNING           inline, or tried in the network thread
+ *   RUNNING ──> QUEUED            tried there, and would have to wait
+ *   QUEUED ───> ANSWERED          cancelled, or no place in the queue
+ *   READING, SETTLED ──> PAST     cancelled, or more comes than is read
+ *   HEAD, READING, SETTLED ──> DONE    the connection ends
  *
  *  HEAD       its first line is there, and nothing is known of it yet
  *  READING    its head is known; a body that is gathered arrives

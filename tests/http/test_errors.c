@@ -322,6 +322,19 @@ static const char *const unsure[] = {
 	"Transfer-Encoding: \r\n\r\n{}",
 };
 
+/* Sends a head and what may be its body, and behind that what must not be taken for a
+ * request; reads the first answer. */
+static void smuggle(struct fixture *fixture, const char *head, struct raw *raw,
+	struct http_response *ret)
+{
+	raw_connect(raw, fixture->server.port);
+	raw_sendf(raw,
+		"POST /things HTTP/1.1\r\n" HOST JSON "%s"
+		"GET /things/smuggled HTTP/1.1\r\n" HOST "\r\n",
+		head);
+	raw_read(raw, ret);
+}
+
 /* What follows could be meant as a request, or not: it must not be taken for one. */
 static void a_request_of_unsure_length_is_the_last_of_its_connection(void **state)
 {
@@ -329,12 +342,7 @@ static void a_request_of_unsure_length_is_the_last_of_its_connection(void **stat
 	for (size_t i = 0; i < sizeof unsure / sizeof *unsure; i++) {
 		struct raw raw;
 		struct http_response res;
-		raw_connect(&raw, fixture->server.port);
-		raw_sendf(&raw,
-			"POST /things HTTP/1.1\r\n" HOST JSON "%s"
-			"GET /things/smuggled HTTP/1.1\r\n" HOST "\r\n",
-			unsure[i]);
-		raw_read(&raw, &res);
+		smuggle(fixture, unsure[i], &raw, &res);
 		assert_refused_as_ambiguous(&res);
 		assert_string_equal(http_header(&res, "Connection"), "close");
 		http_response_finish(&res);
@@ -368,12 +376,7 @@ static void a_hidden_length_is_refused_and_the_last_of_its_connection(void **sta
 	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
 		struct raw raw;
 		struct http_response res;
-		raw_connect(&raw, fixture->server.port);
-		raw_sendf(&raw,
-			"POST /things HTTP/1.1\r\n" HOST JSON "%s"
-			"GET /things/smuggled HTTP/1.1\r\n" HOST "\r\n",
-			hidden[i]);
-		raw_read(&raw, &res);
+		smuggle(fixture, hidden[i], &raw, &res);
 		if (res.status != 400)
 			fail_msg("%u to: %s", res.status, hidden[i]);
 		http_response_finish(&res);
